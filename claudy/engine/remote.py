@@ -47,10 +47,12 @@ def dial_ssh(endpoint: Endpoint) -> Socket:
     hang it.
     """
     ours, theirs = socket.socketpair()
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", *endpoint.ssh_args]
+    host, port = endpoint.address
+    command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]
+    command += ["-p", str(port)] if port else []
     try:
         subprocess.Popen(
-            [*command, "docker", "system", "dial-stdio"],
+            [*command, "--", host, "docker", "system", "dial-stdio"],
             stdin=theirs,
             stdout=theirs,
             stderr=subprocess.DEVNULL,

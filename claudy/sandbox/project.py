@@ -1,0 +1,99 @@
+"""The project directory: where it is, what its sandbox is called and whom it belongs to."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from claudy.errors import UsageError
+from claudy.record import record
+
+try:
+    from _sha2 import sha256
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:  # pragma: no cover - other Python implementations
+        from hashlib import sha256
+
+NAME_LENGTH = 40
+
+
+@record
+class Project:
+    """A project directory.
+
+    Args:
+        path: real path on this machine.
+        slug: sanitised base name and the first 8 hex digits of the path's sha256.
+        uid: numeric user id of its owner.
+        gid: numeric group id of its owner.
+    """
+
+    path: str
+    slug: str
+    uid: int
+    gid: int
+
+    @property
+    def id(self) -> str:
+        """First 8 hex digits of the sha256 of the real path."""
+        return self.slug[-8:]
+
+    @property
+    def sandbox(self) -> str:
+        """Name of the sandbox container."""
+        return f"claudy-{self.slug}"
+
+    @property
+    def home_volume(self) -> str:
+        """Name of the volume that keeps the sandbox user's home."""
+        return f"claudy-home-{self.slug}"
+
+
+def sanitise(name: str) -> str:
+    """Return a name of letters, digits, `_`, `.` and `-` that starts with a letter or digit."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in name)
+    while "--" in kept:
+        kept = kept.replace("--", "-")
+    return kept.strip("_.-")[:NAME_LENGTH].rstrip("_.-") or "project"
+
+
+def find_project(directory: str) -> Project:
+    """Return the project in a directory.
+
+    Args:
+        directory: path as the user gave it; relative to the current directory.
+
+    Raises:
+        UsageError: it does not exist, is not a directory, or can't be read.
+    """
+    shown = repr(directory)
+    try:
+        path = os.path.realpath(directory, strict=True)
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"No such directory: {shown}.", "Give an existing directory.") from error
+    except OSError as error:
+        raise UsageError(f"{shown} can't be opened: {error.strerror}.", f"ls -ld {shown}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{shown} is not a directory.", "Give the project's directory.")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"{shown} can't be read: permission denied.", f"ls -ld {shown}")
+    digest = sha256(os.fsencode(path)).hexdigest()[:8]
+    slug = f"{sanitise(os.path.basename(path))}-{digest}"
+    return Project(path, slug, status.st_uid, status.st_gid)
+
+
+def too_wide(project: Project, home: str) -> str:
+    """Return why a directory is dangerous to hand over as a whole, or nothing.
+
+    Args:
+        project: the project.
+        home: the user's home directory.
+    """
+    if project.path == "/":
+        return "the whole file system"
+    if home and project.path == os.path.realpath(home):
+        return "your whole home directory, keys and tokens included"
+    return ""
