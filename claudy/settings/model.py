@@ -1,0 +1,219 @@
+"""Every setting: its name, form, default and what it means. One row each."""
+
+from __future__ import annotations
+
+from claudy.errors import SettingsError
+from claudy.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MODES = ("guard", "host", "none")
+PULL = ("missing", "always", "never")
+VISIBILITY = ("all", "own")
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+@record
+class Setting:
+    """One setting.
+
+    Args:
+        name: key in the files; the variable is `CLAUDY_` and the name in capitals.
+        default: value when nobody says anything.
+        parse: turns what a file, a variable or a flag says into the value; raises ValueError.
+        help: what it means, one line.
+        privileged: whether a value from a project file waits for the user's trust.
+        is_list: whether the layers add up instead of replacing each other.
+    """
+
+    name: str
+    default: Any
+    parse: Callable[[Any], Any]
+    help: str
+    privileged: Callable[[Any], bool] = lambda _value: False
+    is_list: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable."""
+        return f"CLAUDY_{self.name.upper()}"
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """Return a parser of a fixed choice."""
+
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def text(value: Any) -> str:
+    """Parse a string."""
+    if not isinstance(value, str):
+        raise ValueError("a string")  # noqa: TRY004 - one kind of refusal
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Parse a boolean."""
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in ("1", "true", "yes", "on"):
+        return True
+    if str(value).lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("true or false")
+
+
+def size(value: Any) -> int:
+    """Parse an amount of memory into bytes: `512m`, `2g`, `1.5g`, a number of bytes."""
+    word = str(value).strip().lower().removesuffix("ib").removesuffix("b")
+    unit = word[-1:] if word[-1:].isalpha() else ""
+    try:
+        amount = float(word.removesuffix(unit) if unit else word)
+        found = int(amount * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        found = -1
+    if found < 0 or isinstance(value, bool):
+        raise ValueError("an amount of memory such as 512m or 2g")
+    return found
+
+
+def cpus(value: Any) -> int:
+    """Parse a number of CPUs into units of 1e-9: `1.5`."""
+    try:
+        found = round(float(value) * 1e9)
+    except (ValueError, TypeError, OverflowError):
+        found = -1
+    if found < 0 or isinstance(value, bool):
+        raise ValueError("a number of CPUs such as 2 or 0.5")
+    return found
+
+
+def count(value: Any) -> int:
+    """Parse a whole number, zero for no limit."""
+    word = str(value)
+    if isinstance(value, (bool, float)) or not word.isascii() or not word.isdigit():
+        raise ValueError("a whole number")
+    return int(word)
+
+
+def strings(value: Any) -> tuple[str, ...]:
+    """Parse a list of strings; a variable separates them with commas or line ends."""
+    if isinstance(value, str):
+        value = [item.strip() for item in value.replace("\n", ",").split(",") if item.strip()]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise ValueError("a list of strings")
+    return tuple(value)
+
+
+def always(value: Any) -> bool:
+    """Whether a value asks for anything at all."""
+    return bool(value)
+
+
+def _from_host(value: Any) -> bool:
+    return any("=" not in item for item in strings(value))
+
+
+def _outside(value: Any) -> bool:
+    """Whether a volume leaves the project; the loader resolves relative sources before it asks."""
+    return any(not item.startswith("./") or "/.." in item for item in strings(value))
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "docker", "host", one_of(*MODES), "how the sandbox reaches Docker", lambda v: v == "host"
+    ),
+    Setting("host", "", text, "engine to use, as docker --host", always),
+    Setting("context", "", text, "engine to use, as docker --context", always),
+    Setting("socket_source", "", text, "the socket's path on the daemon's file system", always),
+    Setting("image", "", text, "image to run instead of the bundled one"),
+    Setting("pull", "missing", one_of(*PULL), "when to pull that image"),
+    Setting("registry", "", text, "where to pull the bundled image from before building it", always),
+    Setting("env", (), strings, "environment inside: K=V, or K to pass it on", _from_host, True),
+    Setting("volumes", (), strings, "more mounts: SRC:DST[:ro]", _outside, True),
+    Setting("publish", (), strings, "published ports, as in docker run", always, True),
+    Setting("network", "", text, "network of the sandbox", always),
+    Setting("cpus", 0, cpus, "limit of CPUs, 0 for none"),
+    Setting("memory", 0, size, "limit of memory, 0 for none"),
+    Setting("pids_limit", 0, count, "limit of processes, 0 for none"),
+    Setting("read_only", False, flag, "mount the project read-only"),
+    Setting("sudo", False, flag, "passwordless sudo inside", always),
+    Setting("keep", False, flag, "leave the sandbox running after the last session"),
+    Setting(
+        "visibility", "all", one_of(*VISIBILITY), "guard: which containers the sandbox sees",
+        lambda v: v == "all",
+    ),
+    Setting("budget_memory", 0, size, "guard: memory of all that the sandbox starts", always),
+    Setting("budget_cpus", 0, cpus, "guard: CPUs of all that the sandbox starts", always),
+    Setting("budget_pids", 0, count, "guard: processes of all that the sandbox starts", always),
+    Setting("budget_containers", 0, count, "guard: containers at a time", always),
+    Setting("budget_ports", 0, count, "guard: published ports at a time", always),
+    Setting("publish_all", False, flag, "guard: ports may be published on all interfaces", always),
+)  # fmt: skip
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@record
+class Value:
+    """A setting's value and where it came from.
+
+    Args:
+        value: the parsed value.
+        source: `flag --x`, `CLAUDY_X`, a file's path, or `default`.
+    """
+
+    value: Any
+    source: str
+
+
+class Settings:
+    """All settings, each with its source.
+
+    Args:
+        values: by name; what is missing has its default.
+        withheld: names that a project file sets and that wait for `claudy trust`.
+        project_file: path of the project's file, empty without one.
+        notes: things to tell the user.
+    """
+
+    def __init__(
+        self,
+        values: dict[str, Value],
+        withheld: tuple[str, ...] = (),
+        project_file: str = "",
+    ) -> None:
+        self.values = {
+            setting.name: values.get(setting.name) or Value(setting.default, "default")
+            for setting in SETTINGS
+        }
+        self.withheld = withheld
+        self.project_file = project_file
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name].value
+
+    def source(self, name: str) -> str:
+        """Return where a setting came from."""
+        return self.values[name].source
+
+
+def parse(setting: Setting, raw: Any, source: str) -> Any:
+    """Parse a raw value.
+
+    Raises:
+        SettingsError: naming the setting, its source and what was expected.
+    """
+    try:
+        return setting.parse(raw)
+    except ValueError as error:
+        message = f"{setting.name} = {raw!r} (from: {source}) is not {error}."
+        raise SettingsError(message, "claudy config show") from error

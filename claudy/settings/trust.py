@@ -1,0 +1,87 @@
+"""Which project files the user has accepted, by the hash of path and content.
+
+A project file comes with the repository, so whoever writes the repository writes it. What it asks
+for beyond the project itself is left out until the user has run `claudy trust` on exactly this
+content (direnv's model).
+"""
+
+from __future__ import annotations
+
+import os
+
+from claudy.errors import ClaudyError
+from claudy.settings.model import BY_NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def state_dir(env: Mapping[str, str]) -> str:
+    """Return the directory that keeps what claudy has to remember."""
+    import sys
+
+    if sys.platform == "linux":
+        base = env.get("XDG_STATE_HOME", "").strip()
+        base = base if os.path.isabs(base) else os.path.expanduser("~/.local/state")
+        return f"{base}/claudy"
+    import platformdirs
+
+    return platformdirs.user_state_dir("claudy", appauthor=False)
+
+
+def _mark(path: str, content: bytes, env: Mapping[str, str]) -> str:
+    from hashlib import sha256
+
+    digest = sha256(os.fsencode(os.path.realpath(path)) + b"\0" + content).hexdigest()
+    return f"{state_dir(env)}/trust/{digest}"
+
+
+def is_trusted(path: str, env: Mapping[str, str]) -> bool:
+    """Whether the user has accepted this file with exactly this content."""
+    with open(path, "rb") as file:
+        return os.path.exists(_mark(path, file.read(), env))
+
+
+def accept(path: str, content: bytes, env: Mapping[str, str]) -> None:
+    """Remember that the user accepts this file with this content."""
+    mark = _mark(path, content, env)
+    try:
+        os.makedirs(os.path.dirname(mark), mode=0o700, exist_ok=True)
+        with open(mark, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(os.path.realpath(path) + "\n")
+    except OSError as error:
+        raise ClaudyError(f"{mark} can't be written: {error.strerror}.") from error
+
+
+def revoke(path: str, content: bytes, env: Mapping[str, str]) -> bool:
+    """Forget that the user accepted this file; returns whether they had."""
+    try:
+        os.unlink(_mark(path, content, env))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def privileged(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names in a project file that reach beyond the project."""
+    found = []
+    for name, value in content.items():
+        try:
+            asks = BY_NAME[name].privileged(value)
+        except ValueError:
+            asks = False  # the loader refuses the value with a better message
+        if asks:
+            found.append(name)
+    return tuple(found)
+
+
+def without_privileges(
+    path: str, content: dict[str, Any], env: Mapping[str, str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what of a project file applies now, and the names that wait for trust."""
+    names = privileged(content)
+    if not names or is_trusted(path, env):
+        return content, ()
+    return {name: value for name, value in content.items() if name not in names}, names
