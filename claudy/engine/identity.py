@@ -16,6 +16,7 @@ from claudy.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import TypeGuard
 
     from claudy.host.endpoint import Endpoint
 
@@ -23,7 +24,7 @@ SOCKET = "/var/run/docker.sock"
 LOOPBACK = ("localhost", "::1", "127.")
 
 
-class EngineStarting(EngineError):
+class EngineStarting(EngineError):  # noqa: N818 - named after the state, as in errors.py
     """The engine answers, but is not ready: `/info` is empty."""
 
     code = "engine-starting"
@@ -126,8 +127,10 @@ def identify(  # noqa: PLR0913 - three documents of the engine, and what this ma
     headers = {key.lower(): value for key, value in ping.items()}
     security = [str(option) for option in _list(info.get("SecurityOptions"))]
     kind = _kind(endpoint, headers, version, info)
-    vm = kind not in {"docker", "podman"} or (
-        platform in {"darwin", "win32"} and endpoint.kind in {"unix", "npipe"}
+    vm = (
+        kind not in {"docker", "podman"}
+        or (platform in {"darwin", "win32"} and endpoint.kind in {"unix", "npipe"})
+        or (kind == "podman" and "machine" in endpoint.path)
     )
     traits = _Traits(
         kind=kind,
@@ -169,35 +172,25 @@ def _kind(
     info: Mapping[str, object],
 ) -> str:
     """Return the product."""
-    parts = [str(part.get("Name")) for part in _list(version.get("Components")) if part]
-    if (
-        "libpod-api-version" in headers
-        or headers.get("server", "").startswith("Libpod")
-        or "Podman Engine" in parts
-    ):
-        return "podman"
-    system = str(info.get("OperatingSystem") or "")
-    # startswith: "Docker Desktop 4.x (build)" is seen as well as the bare name
-    if system.startswith("Docker Desktop") or _platform(version).startswith("Docker Desktop"):
-        return "docker-desktop"
+    parts = [part.get("Name") for part in _list(version.get("Components")) if _is_object(part)]
     name = str(info.get("Name") or "").lower()
-    if name == "orbstack" or system.startswith("OrbStack"):
-        return "orbstack"
-    if name.startswith("colima"):
-        return "colima"
-    if name.startswith("lima-rancher") or system.startswith("Rancher Desktop"):
-        return "rancher-desktop"
-    if name.startswith("lima-"):
-        return "lima"
-    for part, product in (
-        ("/.colima/", "colima"),
-        ("/.orbstack/", "orbstack"),
-        ("/.rd/", "rancher-desktop"),
-        ("/.lima/", "lima"),
-    ):
-        if endpoint.kind == "unix" and part in endpoint.path:
-            return product
-    return "docker"
+    system = str(info.get("OperatingSystem") or "")
+    path = endpoint.path if endpoint.kind == "unix" else ""
+    signs = {
+        "podman": "libpod-api-version" in headers
+        or headers.get("server", "").startswith("Libpod")
+        or "Podman Engine" in parts,
+        # startswith: newer ones add their version and build
+        "docker-desktop": system.startswith("Docker Desktop")
+        or _platform(version).startswith("Docker Desktop"),
+        "orbstack": name == "orbstack" or system.startswith("OrbStack") or "/.orbstack/" in path,
+        "colima": name.startswith("colima") or "/.colima/" in path,
+        "rancher-desktop": name.startswith("lima-rancher")
+        or system.startswith("Rancher Desktop")
+        or "/.rd/" in path,
+        "lima": name.startswith("lima-") or "/.lima/" in path,
+    }
+    return next((product for product, seen in signs.items() if seen), "docker")
 
 
 def _platform(version: Mapping[str, object]) -> str:
@@ -225,21 +218,21 @@ def _socket_source(
         return override, "a setting says so"
     if endpoint.kind in {"tcp", "ssh"}:
         return SOCKET, f"the engine is reached over {endpoint.kind}: its own socket there"
-    if traits.kind == "podman" and not traits.vm:
-        return endpoint.path, "Podman listens at the same path"
     if traits.vm and traits.rootless and traits.kind in {"lima", "colima", "rancher-desktop"}:
         return f"/run/user/{uid}/docker.sock", "a rootless engine in a Lima machine of this user"
     if traits.vm:
         return SOCKET, f"{traits.kind} runs in a virtual machine: its socket there, literally"
-    for mount in mounts:
-        if str(mount.get("Destination")) in {endpoint.path, _run_twin(endpoint.path)}:
-            return str(mount.get("Source")), "the socket is mounted into this container from there"
+    mount = next(
+        (m for m in mounts if str(m.get("Destination")) in _both_names(endpoint.path)), None
+    )
+    if mount:
+        return str(mount.get("Source")), "the socket is mounted into this container from there"
     return endpoint.path, "the engine runs on this machine: the same path"
 
 
-def _run_twin(path: str) -> str:
-    """Return the other name of a path below /run, where /var/run is a link to it."""
-    return path.removeprefix("/var") if path.startswith("/var/run/") else "/var" + path
+def _both_names(path: str) -> set[str]:
+    """Return the names of a path below /run, where /var/run is a link to it."""
+    return {path, path.removeprefix("/var") if path.startswith("/var/run/") else "/var" + path}
 
 
 def _gid_rule(endpoint: Endpoint, traits: _Traits, *, nested: bool) -> tuple[str, str]:
@@ -267,6 +260,11 @@ def _arch(name: str) -> str:
     return names.get(name, name)
 
 
-def _list(value: object) -> list[dict[str, object]]:
+def _list(value: object) -> list[object]:
     """Return a list member of a document, empty if it is none."""
     return value if isinstance(value, list) else []
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Return whether a member of a document is an object."""
+    return isinstance(value, dict)
