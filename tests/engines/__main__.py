@@ -1,0 +1,127 @@
+"""Bring test engines up and down, and run commands beside them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.engines.api import Api
+from tests.engines.daemon import halt, start
+from tests.engines.images import load_images
+from tests.engines.layout import (
+    DATA,
+    INSTANCE_VARIABLE,
+    KINDS,
+    RUN,
+    Place,
+    chosen_instance,
+)
+from tests.engines.registry import start_registries
+from tests.engines.room import command_in
+from tests.engines.roots import prepare_host, root_of, slim_image
+from tests.engines.shell import EngineError, locked
+
+_REGISTRY = "registry"
+_DEFAULT = ["20.10", "26.1", _REGISTRY]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.action == "up":
+            return _up(options.names or _DEFAULT, options.suffix)
+        if options.action == "down":
+            return _down(options.names or list(KINDS), options.suffix, purge=options.purge)
+        if options.action == "status":
+            return _status()
+        return _exec(options.name, options.suffix, options.command)
+    except EngineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.engines", description=__doc__)
+    parser.add_argument(
+        "--suffix",
+        default=chosen_instance(),
+        metavar="INSTANCE",
+        help=f"a second, independent set of engines (default: ${INSTANCE_VARIABLE})",
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    up = actions.add_parser("up", help="start what is missing; prints the DOCKER_HOST of each")
+    up.add_argument("names", nargs="*", choices=[*KINDS, _REGISTRY, []])
+    down = actions.add_parser("down", help="stop engines and their containers")
+    down.add_argument("names", nargs="*", choices=[*KINDS, []])
+    down.add_argument("--purge", action="store_true", help="remove their images too")
+    actions.add_parser("status", help="list the engines that were brought up")
+    execute = actions.add_parser("exec", help="run a command that sees that engine alone")
+    execute.add_argument("name", choices=KINDS)
+    execute.add_argument("command", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _up(names: list[str], instance: str) -> int:
+    kinds = [name for name in names if name != _REGISTRY]
+    places = [Place(kind, instance) for kind in kinds or ("20.10", "26.1")]
+    prepare_host()
+    with ThreadPoolExecutor() as pool:
+        slim = pool.submit(slim_image)
+        for future in [
+            pool.submit(_bring_up, place, registry=_REGISTRY in names) for place in places
+        ]:
+            future.result()
+        slim.result()
+    for place in places:
+        print(f"{place.name} {place.host}")
+    return 0
+
+
+def _bring_up(place: Place, *, registry: bool) -> None:
+    with locked(RUN / f"{place.name}.lock"):
+        root = root_of(place.kind)
+        start(place, root)
+        load_images(Api(place.socket), root)
+        if registry:
+            start_registries(place, root)
+
+
+def _down(names: list[str], instance: str, *, purge: bool) -> int:
+    for name in names:
+        place = Place(name, instance)
+        if place.run.exists() or (purge and place.data.exists()):
+            with locked(RUN / f"{place.name}.lock"):
+                halt(place, purge=purge)
+    return 0
+
+
+def _status() -> int:
+    for directory in sorted(DATA.glob("*")):
+        kind, _, instance = directory.name.partition("-")
+        if kind not in KINDS:
+            continue
+        place = Place(kind, instance)
+        state = "up" if Api(place.socket).answers() else "down"
+        print(f"{place.name} {place.host} {state}")
+    return 0
+
+
+def _exec(name: str, instance: str, command: list[str]) -> int:
+    place = Place(name, instance)
+    command = command[1:] if command[:1] == ["--"] else command
+    if not command:
+        print("error: exec needs a command", file=sys.stderr)
+        return 2
+    whole = command_in(place, command)
+    for variable in ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        os.environ.pop(variable, None)
+    os.environ |= {"DOCKER_HOST": place.host, INSTANCE_VARIABLE: instance}
+    sys.stdout.flush()
+    os.execvp(whole[0], whole)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

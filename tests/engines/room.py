@@ -1,0 +1,270 @@
+"""The room of an engine: a network and a mount namespace in which it and its tests run.
+
+In it /run is empty but for the test engines' own directory, so the default socket path is the
+engine's, and a developer's engine can't be reached at all. Two engines never share iptables, docker0
+or 127.0.0.1. Mounts that a test makes in the room reach the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.engines.layout import DATA, DOCKER_GROUP_ID, RUN, USER, USER_ID
+from tests.engines.shell import (
+    EngineError,
+    locked,
+    read_pid,
+    run,
+    start_detached,
+    stop,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.engines.layout import Place
+
+_SLOTS = 250
+_NETWORK = "10.213"
+
+# The new /run is filled and put in place while its parents are still private to this namespace:
+# mounts can't be moved below shared ones. Sharing comes last, so that daemons get later mounts.
+_FURNISH = """
+set -e
+mkdir -p "$data/run"
+mount -t tmpfs -o mode=755 claudy-test-run "$data/run"
+cd "$data/run"
+mkdir -p claudy-test lock mount room user
+chmod 1777 lock
+mount --rbind /run/claudy-test claudy-test
+if [ -d /run/user ]; then mount --rbind /run/user user; fi
+cp "$run/etc/"* room/
+mknod -m 666 room/tun c 10 200
+mknod -m 666 room/fuse c 10 229
+cd /
+mount --move "$data/run" /run
+for name in passwd group subuid subgid; do
+  [ -e "/etc/$name" ] || touch "/etc/$name"
+  mount --bind "/run/room/$name" "/etc/$name"
+done
+target=$(readlink -m /etc/resolv.conf)
+case "$target" in
+  /run/*) mkdir -p "${target%/*}"; cp /run/room/resolv.conf "$target" ;;
+  *) mount --bind /run/room/resolv.conf "$target" ;;
+esac
+for name in tun fuse; do
+  path=/dev/$name; [ "$name" = tun ] && path=/dev/net/tun
+  if [ -e "$path" ]; then mount --bind "/run/room/$name" "$path"; fi
+done
+mount --make-rshared /
+ip link set lo up
+ip address add "$inside/30" dev eth0
+ip link set eth0 up
+ip route add default via "$outside"
+"""
+
+
+def open_room(place: Place) -> int:
+    """Make the room of an engine if it is not there, and return the process that holds it open."""
+    holder = read_pid(_pid_file(place))
+    if holder:
+        return holder
+    place.run.mkdir(parents=True, exist_ok=True)
+    place.data.mkdir(parents=True, exist_ok=True)
+    slot = _take_slot(place)
+    _write_etc(place.run / "etc")
+    holder = start_detached(
+        ["unshare", "--mount", "--net", "--propagation", "slave", "sleep", "infinity"],
+        place.data / "room.log",
+    )
+    try:
+        wait_for(lambda: _entered(holder), 10, f"the room of {place.name}")
+        _connect(slot, holder)
+        variables = {
+            "data": str(place.data),
+            "run": str(place.run),
+            "inside": f"{_NETWORK}.{slot}.2",
+            "outside": f"{_NETWORK}.{slot}.1",
+        }
+        script = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+        run([*enter(holder), "sh", "-c", script + _FURNISH])
+    except EngineError:
+        stop(holder, seconds=5)
+        raise
+    _pid_file(place).write_text(str(holder))
+    return holder
+
+
+def enter(holder: int) -> list[str]:
+    """Return the command prefix that runs what follows in a room."""
+    return ["nsenter", f"--target={holder}", "--mount", "--net", "--"]
+
+
+def holder_of(place: Place) -> int | None:
+    """Return the process that holds a room open, if there is one."""
+    return read_pid(_pid_file(place))
+
+
+def clear_room(place: Place) -> None:
+    """End whatever still runs in a room, then the room itself."""
+    holder = holder_of(place)
+    for pid in _inhabitants(place, holder):
+        stop(pid, seconds=2)
+    if holder:
+        stop(holder, seconds=5)
+    _pid_file(place).unlink(missing_ok=True)
+    for slot in _slots_of(place):
+        _disconnect(slot)
+        (RUN / "slots" / str(slot)).unlink()
+
+
+def _pid_file(place: Place) -> Path:
+    return place.run / "room.pid"
+
+
+def _entered(holder: int) -> bool:
+    process = Path(f"/proc/{holder}")
+    return (process / "comm").read_text().strip() == "sleep" and all(
+        os.readlink(process / "ns" / name) != os.readlink(f"/proc/self/ns/{name}")
+        for name in ("mnt", "net")
+    )
+
+
+def _inhabitants(place: Place, holder: int | None) -> list[int]:
+    """Return the processes of a room and of its containers, by namespace and by cgroup."""
+    found: set[int] = set()
+    if holder:
+        net = os.readlink(f"/proc/{holder}/ns/net")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(process / "ns/net") == net:
+                    found.add(int(process.name))
+            except OSError:
+                continue
+    for procs in Path("/sys/fs/cgroup").glob(f"**/{place.cgroup}/**/cgroup.procs"):
+        found.update(int(pid) for pid in procs.read_text().split())
+    return sorted(found - {holder, os.getpid()})
+
+
+def _slots_of(place: Place) -> list[int]:
+    return [
+        int(file.name) for file in (RUN / "slots").glob("*") if file.read_text() == place.name
+    ]
+
+
+def _take_slot(place: Place) -> int:
+    slots = RUN / "slots"
+    slots.mkdir(parents=True, exist_ok=True)
+    with locked(RUN / "slots.lock"):
+        taken = _slots_of(place)
+        if taken:
+            return taken[0]
+        free = next(n for n in range(1, _SLOTS) if not (slots / str(n)).exists())
+        (slots / str(free)).write_text(place.name)
+    return free
+
+
+def _connect(slot: int, holder: int) -> None:
+    """Give a room a cable to the host, and the host's way out."""
+    outside = _way_out()
+    mtu = Path(f"/sys/class/net/{outside}/mtu").read_text().strip()
+    cable = _cable(slot)
+    _disconnect(slot)
+    peer = ["peer", "name", "eth0", "mtu", mtu, "netns", str(holder)]
+    run(["ip", "link", "add", cable, "mtu", mtu, "type", "veth", *peer])
+    run(["ip", "address", "add", f"{_NETWORK}.{slot}.1/30", "dev", cable])
+    run(["ip", "link", "set", cable, "up"])
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    for rule in _rules(slot):
+        table, chain, *rest = rule
+        run(["iptables", "-w", "-t", table, "-I", chain, "1", *rest])
+
+
+def _disconnect(slot: int) -> None:
+    for table, chain, *rest in _rules(slot):
+        rule = ["iptables", "-w", "-t", table, "-D", chain, *rest]
+        while subprocess.run(rule, capture_output=True, check=False).returncode == 0:
+            pass
+    subprocess.run(["ip", "link", "delete", _cable(slot)], capture_output=True, check=False)
+
+
+def _rules(slot: int) -> list[list[str]]:
+    net = f"{_NETWORK}.{slot}.0/30"
+    cable = _cable(slot)
+    note = ["-m", "comment", "--comment", f"claudy-test {slot}"]
+    return [
+        ["nat", "POSTROUTING", "-s", net, "!", "-o", cable, *note, "-j", "MASQUERADE"],
+        ["filter", "FORWARD", "-i", cable, *note, "-j", "ACCEPT"],
+        ["filter", "FORWARD", "-o", cable, *note, "-j", "ACCEPT"],
+    ]
+
+
+def _cable(slot: int) -> str:
+    return f"claudytest{slot}"
+
+
+def _way_out() -> str:
+    words = run(["ip", "-4", "route", "show", "default"]).split()
+    if "dev" not in words:
+        message = "this machine has no default route: nothing to connect a test engine to"
+        raise EngineError(message)
+    return words[words.index("dev") + 1]
+
+
+def room_mtu(holder: int) -> int:
+    """Return the largest packet that leaves a room."""
+    shown = run([*enter(holder), "ip", "link", "show", "eth0"]).split()
+    return int(shown[shown.index("mtu") + 1])
+
+
+def _write_etc(etc: Path) -> None:
+    """Write what the room has of its own in /etc: the ordinary user, and usable name servers."""
+    etc.mkdir(exist_ok=True)
+    home = DATA / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    os.chown(home, USER_ID, USER_ID)
+    user = f"{USER}:x:{USER_ID}:{USER_ID}::{home}:/bin/sh\n"
+    group = f"docker:x:{DOCKER_GROUP_ID}:\n{USER}:x:{USER_ID}:\n"
+    ids = f"{USER}:1000000:65536\n"
+    added = {"passwd": user, "group": group, "subuid": ids, "subgid": ids}
+    for name, lines in added.items():
+        names = {line.partition(":")[0] for line in lines.splitlines()}
+        there = _read(Path("/etc", name)).splitlines(keepends=True)
+        kept = [line for line in there if line.partition(":")[0] not in names]
+        (etc / name).write_text("".join(kept) + lines)
+    (etc / "resolv.conf").write_text(_name_servers())
+
+
+def _name_servers() -> str:
+    """Return a resolv.conf without loopback addresses: those are the host's own."""
+    for source in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        lines = _read(Path(source)).splitlines(keepends=True)
+        usable = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
+        if any(line.startswith("nameserver") for line in usable):
+            return "".join(usable)
+    return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def command_in(place: Place, command: Sequence[str]) -> list[str]:
+    """Return the command that runs another one in the room, in the present directory.
+
+    Raises:
+        EngineError: There is no room.
+    """
+    holder = holder_of(place)
+    if not holder:
+        message = f"engine {place.name} is not up"
+        raise EngineError(message)
+    return [*enter(holder), "env", f"--chdir={Path.cwd()}", *command]

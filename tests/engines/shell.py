@@ -1,0 +1,128 @@
+"""Running programs, waiting for conditions, and looking after processes by id."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+class EngineError(Exception):
+    """A test engine could not be made; the text says why."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(command: Sequence[str], *, text: str | None = None) -> str:
+    """Run a command and return what it printed.
+
+    Args:
+        command: The program and its arguments.
+        text: What it gets on standard input.
+
+    Raises:
+        EngineError: It is missing or failed; carries what it printed.
+    """
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    except OSError as error:
+        message = f"{command[0]}: {error.strerror}"
+        raise EngineError(message) from error
+    if done.returncode:
+        tail = (done.stderr or done.stdout)[-2000:]
+        message = f"{' '.join(command)} ended with {done.returncode}:\n{tail}"
+        raise EngineError(message)
+    return done.stdout
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Return as soon as the condition holds.
+
+    Args:
+        condition: Called again and again.
+        seconds: How long at most.
+        what: Named when it never held.
+
+    Raises:
+        EngineError: The time ran out.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            message = f"waited {seconds:g} s in vain for {what}"
+            raise EngineError(message)
+        time.sleep(0.05)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended but was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in "ZX"
+
+
+def read_pid(path: Path) -> int | None:
+    """Return the live process that a pid file names, if there is one."""
+    try:
+        pid = int(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if alive(pid) else None
+
+
+def stop(pid: int, *, seconds: float) -> None:
+    """End a process: politely, and after that many seconds by force."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            return
+        try:
+            wait_for(lambda: not alive(pid), seconds, f"process {pid} to end")
+        except EngineError:
+            continue
+        return
+
+
+def start_detached(command: Sequence[str], log: Path) -> int:
+    """Start a process that outlives this one and return its id.
+
+    Args:
+        command: The program and its arguments.
+        log: The file to which its output is appended.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    child.returncode = 0  # it is meant to live on: no ResourceWarning about it
+    return child.pid
