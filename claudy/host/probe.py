@@ -5,6 +5,7 @@ Reached only when the platform's default socket is missing or refuses connection
 
 from __future__ import annotations
 
+import errno
 import os
 
 from claudy.host.endpoint import DEFAULT_CONTEXT, Endpoint, EndpointError, under
@@ -12,6 +13,8 @@ from claudy.host.endpoint import DEFAULT_CONTEXT, Endpoint, EndpointError, under
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+PATIENCE = 0.5  # seconds an engine has to answer when it is one of several places to look
 
 
 def paths(env: Mapping[str, str], home: str, platform: str, uid: int, root: str) -> tuple[str, ...]:
@@ -125,3 +128,51 @@ def the_only_live(
         path=path,
         explicit=False,
     )
+
+
+def live_instead(  # noqa: PLR0913 - as `resolve`
+    endpoint: Endpoint,
+    error: BaseException,
+    *,
+    env: Mapping[str, str],
+    home: str,
+    platform: str,
+    uid: int,
+) -> Endpoint | None:
+    """Return the one engine that lives elsewhere, after connecting to the default has failed.
+
+    Args:
+        endpoint: what `resolve` returned.
+        error: how connecting to it failed; its cause tells a missing socket from a forbidden one.
+        env: the process environment.
+        home: home directory of the user.
+        platform: `sys.platform`.
+        uid: user id.
+
+    Returns:
+        None if there is no other, the choice was explicit or the failure was another one.
+
+    Raises:
+        EndpointError: `several-engines`.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, OSError) or cause.errno not in {errno.ENOENT, errno.ECONNREFUSED}:
+        return None
+    found = paths(env, home, platform, uid, "/")
+    return the_only_live(endpoint, found, is_live=answers, root="/")
+
+
+def answers(path: str) -> bool:
+    """Return whether an engine answers a ping at this socket within half a second."""
+    import _socket
+
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        sock.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+        return sock.recv(16).startswith(b"HTTP/1.")
+    except OSError:
+        return False
+    finally:
+        sock.close()
