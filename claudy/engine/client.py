@@ -7,7 +7,7 @@ import time
 
 from claudy.engine.jsonc import dumps, loads
 from claudy.engine.wire import Response, dial, request_head, target, translate
-from claudy.errors import APIError, EngineError, EngineGone, EngineTimeout
+from claudy.errors import APIError, EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class Engine:
         if not self._api:
             self.ping()
         return self._api
+
+    def use_api(self, version: str) -> None:
+        """Speak this API version without asking, because an earlier run has settled it."""
+        self._api = version
 
     def ping(self) -> dict[str, str]:
         """Ask /_ping and settle the API version.
@@ -341,6 +345,10 @@ class Pending:
             raise self._engine._refusal(response.status, data, self._request)  # noqa: SLF001
         return loads(data) if data.strip() else None
 
+    def fileno(self) -> int:
+        """Return the connection's descriptor: readable once the answer comes."""
+        return self._sock.fileno()
+
     def close(self) -> None:
         """Forget the request."""
         self._sock.close()
@@ -365,6 +373,3 @@ class Hijack(Pending):
         except EngineError:
             self._sock.close()
             raise
-
-
-__all__ = ["Engine", "EngineGone", "EngineTimeout", "Hijack", "Pending"]

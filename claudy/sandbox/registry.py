@@ -18,9 +18,10 @@ from claudy.errors import ClaudyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # marshal's format belongs to one Python version; another one's records are simply not found.
+_PATIENCE = 9  # hundredths of a second before somebody who waits is told why
 _FORMAT = f"{sys.version_info[0]}.{sys.version_info[1]}-1"
 
 
@@ -76,15 +77,24 @@ class Seat:
         self._lock = -1
         self._own = -1
 
-    def lock(self, *, shared: bool = False) -> None:
-        """Wait for the sandbox's lock."""
-        while True:
+    @property
+    def taken(self) -> bool:
+        """Whether this session is entered."""
+        return self._own >= 0
+
+    def lock(self, *, waiting: Callable[[], None] | None = None) -> None:
+        """Wait for the sandbox's lock, unless it is held already.
+
+        Args:
+            waiting: called if somebody else holds it for longer than a moment.
+        """
+        while self._lock < 0:
             try:
                 self._lock = os.open(f"{self._dir}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 os.makedirs(self._dir, 0o700, exist_ok=True)
                 continue
-            fcntl.flock(self._lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            self._wait_for_lock(waiting)
             # The last one out removes the directory; then this lock guards nothing.
             try:
                 if os.stat(f"{self._dir}/lock").st_ino == os.fstat(self._lock).st_ino:
@@ -92,6 +102,20 @@ class Seat:
             except FileNotFoundError:
                 pass
             self.unlock()
+
+    def _wait_for_lock(self, waiting: Callable[[], None] | None) -> None:
+        for _ in range(_PATIENCE if waiting else 0):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                import time
+
+                time.sleep(0.01)
+            else:
+                return
+        if waiting:
+            waiting()
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def unlock(self) -> None:
         """Give the sandbox's lock back."""

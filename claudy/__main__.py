@@ -1,0 +1,42 @@
+"""Entry point: the common run needs no option parser; everything else goes to `claudy.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SUBCOMMANDS = frozenset(
+    "build-image completion config doctor logs prune ps restart rm run stats status stop trust".split()
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run claudy.
+
+    Args:
+        argv: arguments after the program's name; the process's own if None.
+
+    Returns:
+        The process's exit code.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        from claudy import __version__
+
+        print(f"claudy {__version__}")  # noqa: T201 - the one result that needs no renderer
+        return 0
+    head = words[: words.index("--")] if "--" in words else words
+    if not head or (len(head) == 1 and head[0][:1] not in ("-", "") and head[0] not in SUBCOMMANDS):
+        from claudy.cli.launching import launch_plain
+
+        return launch_plain(head[0] if head else ".", words[len(head) + 1 :])
+    from claudy.cli.app import run_app
+
+    return run_app(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The one place that prints: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from claudy.errors import FAILED, INTERRUPTED, ClaudyError, ConfirmationNeeded, Terminated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_RED, _DIM, _BOLD, _OFF = "\x1b[31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
+
+
+class Console:
+    """What this run may print, and how.
+
+    Args:
+        env: the process environment: NO_COLOR, TERM, CLAUDY_DEBUG.
+        quiet: no notices and no progress.
+        debug: tracebacks, and what is decided.
+        yes: answer every question with yes.
+        no_input: never ask.
+    """
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        *,
+        quiet: bool = False,
+        debug: bool = False,
+        yes: bool = False,
+        no_input: bool = False,
+    ) -> None:
+        self.env = env
+        self.quiet = quiet
+        self.debug = debug
+        self.yes = yes
+        self.no_input = no_input
+
+    def colour(self, descriptor: int) -> bool:
+        """Whether a stream takes colour: NO_COLOR non-empty, TERM=dumb or no terminal: no."""
+        if self.env.get("NO_COLOR") or self.env.get("TERM") == "dumb":
+            return False
+        return os.isatty(descriptor)
+
+    def paint(self, text: str, code: str, descriptor: int = 2) -> str:
+        """Return text in a colour, if that stream takes it."""
+        return f"{code}{text}{_OFF}" if self.colour(descriptor) else text
+
+    def result(self, text: str) -> None:
+        """Print a result."""
+        _write(1, text + "\n")
+
+    def notice(self, text: str) -> None:
+        """Tell the user something that is not the result."""
+        if not self.quiet:
+            _write(2, self.paint(f"claudy: {text}", _DIM) + "\n")
+
+    def error(self, error: ClaudyError) -> None:
+        """Print an error and what to do about it."""
+        text = f"{self.paint('claudy:', _RED)} {error.message}"
+        if error.hint:
+            text += f"\n        {self.paint('Try:', _BOLD)} {error.hint}"
+        _write(2, text + "\n")
+
+    def confirm(self, question: str, flag: str = "--yes") -> bool:
+        """Ask a yes-or-no question; no is the default.
+
+        Args:
+            question: what is going to happen.
+            flag: option that answers it with yes.
+
+        Raises:
+            ConfirmationNeeded: nobody can answer.
+        """
+        if self.yes:
+            return True
+        if self.no_input or not (os.isatty(0) and os.isatty(2)):
+            raise ConfirmationNeeded(f"{question} Nobody is there to answer.", f"add {flag}")
+        _write(2, f"{question} [y/N] ")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _write(descriptor: int, text: str) -> None:
+    """Write text; a reader that has gone is not an error."""
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        pass
+
+
+def guarded(console: Console, action: Callable[[], int]) -> int:
+    """Run an action; print what it raises and return the exit code. The one catch site."""
+    try:
+        return action()
+    except ClaudyError as error:
+        if console.debug:
+            _traceback()
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Terminated as error:
+        return 128 + error.signum
+    except BrokenPipeError:
+        return 141
+    except Exception as error:  # noqa: BLE001 - the last resort: one line and a log
+        if console.debug:
+            _traceback()
+        console.error(_unexpected(error))
+        return FAILED
+
+
+def _traceback() -> None:
+    import traceback
+
+    _write(2, traceback.format_exc())
+
+
+def _unexpected(error: Exception) -> ClaudyError:
+    """Write the traceback to a log and return an error that names it."""
+    import tempfile
+    import traceback
+
+    from claudy import __version__
+
+    first = str(error).split("\n", 1)[0]
+    what = f"Unexpected {type(error).__name__}: {first}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="claudy-", suffix=".log", delete=False, encoding="utf-8"
+        ) as log:
+            log.write(f"claudy {__version__}\n{sys.version}\n{sys.argv}\n{traceback.format_exc()}")
+    except OSError:
+        return ClaudyError(what, "claudy --debug …")
+    return ClaudyError(f"{what} (details: {log.name})", "report it with that file, or use --debug")

@@ -1,0 +1,52 @@
+"""`claudy [DIRECTORY] [-- COMMAND]`: open the project's sandbox."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from claudy.cli.console import Console, guarded
+from claudy.sandbox.launch import Request, launch
+from claudy.sandbox.project import find_project
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+
+def launch_plain(directory: str, command: Sequence[str]) -> int:
+    """Launch without options, as most runs are."""
+    console = Console(os.environ, debug=bool(os.environ.get("CLAUDY_DEBUG")))
+    return guarded(console, lambda: launch(build_request(console, directory, command, {})))
+
+
+def build_request(  # noqa: PLR0913
+    console: Console,
+    directory: str,
+    command: Sequence[str],
+    flags: Mapping[str, Any],
+    *,
+    new: bool = False,
+    recreate: bool = False,
+) -> Request:
+    """Return what the command line asks for."""
+    return Request(
+        project=find_project(directory),
+        command=tuple(command),
+        flags=flags,
+        env=os.environ,
+        home=os.path.expanduser("~"),
+        uid=os.getuid(),
+        platform=sys.platform,
+        notify=console.notice,
+        confirm=console.confirm,
+        progress=lambda event: show_progress(console, event),
+        new=new,
+        recreate=recreate,
+    )
+
+
+def show_progress(console: Console, event: Any) -> None:
+    """Show what happens to an image; the display is imported when there is something to show."""
+    raise NotImplementedError

@@ -1,0 +1,253 @@
+"""The daemon's side: one connection per request, never reused."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from claudy.engine.wire import Response, request_head
+from claudy.guard.refusal import Denied
+from claudy.guard.strictjson import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Query = Sequence[tuple[str, str]]
+
+OLDEST, NEWEST = (1, 41), (1, 51)
+CONNECT_SECONDS = 5.0
+_HANG_UP = select.POLLHUP | select.POLLERR
+
+
+class ClientGone(Exception):
+    """The client closed its connection while the daemon was still answering."""
+
+
+class Watched:
+    """The daemon's socket, read only as long as the client is there.
+
+    Args:
+        sock: connection to the daemon.
+        client: the sandbox's connection; None: nobody to watch.
+    """
+
+    def __init__(self, sock: socket.socket, client: socket.socket | None) -> None:
+        self._sock = sock
+        self._poll = None
+        if client is not None:
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
+            self._client = client.fileno()
+            self._poll.register(client, 0)
+
+    def recv(self, size: int, /) -> bytes:
+        """Return what the daemon sends; raise ClientGone when the client hangs up first."""
+        if self._poll is not None:
+            ready = dict(self._poll.poll())
+            if ready.get(self._client, 0) & _HANG_UP and len(ready) == 1:
+                raise ClientGone
+        return self._sock.recv(size)
+
+    def sendall(self, data: bytes | memoryview, /) -> None:
+        """Send to the daemon."""
+        self._sock.sendall(data)
+
+    def settimeout(self, value: float | None, /) -> None:
+        """Set the socket's time-out in seconds."""
+        self._sock.settimeout(value)
+
+    def shutdown(self, how: int, /) -> None:
+        """Shut a direction down."""
+        self._sock.shutdown(how)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+
+class Answer:
+    """The daemon's answer and its connection."""
+
+    def __init__(self, sock: socket.socket, response: Response) -> None:
+        self.sock = sock
+        self.response = response
+        self.status = response.status
+        self.headers = response.headers
+
+    def read(self) -> bytes:
+        """Return the whole body and close."""
+        try:
+            return self.response.read()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.sock.close()
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Daemon:
+    """Requests to the daemon at a Unix socket.
+
+    Args:
+        path: path of its socket.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._newest: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+
+    def connect(self) -> socket.socket:
+        """Return a new connection.
+
+        Raises:
+            Denied: 503, nobody answers.
+        """
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(self._path)
+            sock.settimeout(None)
+        except OSError as error:
+            sock.close()
+            with self._lock:
+                self._newest = None  # another version may come back
+            text = "claudy guard: the Docker daemon does not answer. Start it again on the host."
+            raise Denied(503, text) from error
+        return sock
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """Newest API version that both the daemon and this table know.
+
+        Raises:
+            Denied: 503, the daemon is older than API 1.41 or does not answer.
+        """
+        with self._lock:
+            known = self._newest
+        if known is None:
+            with self._open(b"GET", "/_ping", [], {}, b"", None) as answer:
+                major, _, minor = answer.headers.get("api-version", "").partition(".")
+            offered = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+            if offered < OLDEST:
+                raise Denied(503, "claudy guard: this Docker daemon is not known to the guard.")
+            known = min(offered, NEWEST)
+            with self._lock:
+                self._newest = known
+        return known
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        *,
+        version: tuple[int, int] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        client: socket.socket | None = None,
+    ) -> Answer:
+        """Send a request and return the answer with its body unread.
+
+        Args:
+            method: HTTP method.
+            path: path below the version, in its decoded form.
+            query: pairs; values decoded.
+            version: API version; None: the newest.
+            body: bytes, or pieces that are sent chunked.
+            headers: further fields, already checked.
+            client: whose hang-up ends the request.
+
+        Raises:
+            Denied: 503, the daemon can't be reached or breaks off.
+            ClientGone: the client hung up first.
+        """
+        numbers = version or self.newest
+        where = f"/v{numbers[0]}.{numbers[1]}{path}"
+        return self._open(method.encode(), where, query, headers or {}, body, client)
+
+    def _open(
+        self,
+        method: bytes,
+        where: str,
+        query: Query,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None,
+        client: socket.socket | None,
+    ) -> Answer:
+        target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
+        fields = {"User-Agent": "claudy-guard", "Connection": "close", **headers}
+        sock = self.connect()
+        try:
+            if body is None or isinstance(body, bytes):
+                fields["Content-Length"] = str(len(body or b""))
+                sock.sendall(request_head(method.decode(), target, fields) + (body or b""))
+            else:
+                fields["Transfer-Encoding"] = "chunked"
+                sock.sendall(request_head(method.decode(), target, fields))
+                _send_chunks(sock, body)
+            watched = Watched(sock, client)
+            return Answer(sock, Response(watched, no_body=method == b"HEAD"))
+        except OSError as error:
+            sock.close()
+            text = "claudy guard: the Docker daemon closed the connection."
+            raise Denied(503, text) from error
+        except BaseException:
+            sock.close()
+            raise
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        query: Query = (),
+        body: Any = None,
+        *,
+        version: tuple[int, int] | None = None,
+    ) -> tuple[int, Any]:
+        """Make a small request.
+
+        Returns:
+            Status and JSON value; None when the answer is not JSON.
+        """
+        data = None if body is None else dump(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        answer = self.open(method, path, query, version=version, body=data, headers=headers)
+        try:
+            raw = answer.read()
+        except OSError as error:
+            text = "claudy guard: the Docker daemon closed the connection."
+            raise Denied(503, text) from error
+        try:
+            return answer.status, json.loads(raw)
+        except ValueError:
+            return answer.status, None
+
+
+def _send_chunks(sock: socket.socket, pieces: Iterable[bytes]) -> None:
+    """Send a chunked body; stop when the daemon has refused it already."""
+    for piece in pieces:
+        if piece:
+            try:
+                sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+    try:
+        sock.sendall(b"0\r\n\r\n")
+    except (BrokenPipeError, ConnectionResetError):
+        return

@@ -1,0 +1,248 @@
+"""One request on its way: what was asked, what it means, and ways to answer it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from claudy.guard import strictjson
+from claudy.guard.policy.rules import DROP, apply
+from claudy.guard.refusal import BAD_REQUEST, refused
+from claudy.guard.relay import relay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from claudy.guard.audit import Audit
+    from claudy.guard.daemon import Answer, Daemon
+    from claudy.guard.http import Client, Head
+    from claudy.guard.ledger import Ledger
+    from claudy.guard.options import Settings
+    from claudy.guard.ownership import Objects
+    from claudy.guard.paths import Workspace
+    from claudy.guard.policy.endpoints import Endpoint
+    from claudy.guard.policy.rules import Rule
+    from claudy.guard.start import Starter
+
+JSON_LIMIT = 64 * 1024 * 1024
+_PASSED = {
+    "content-type": "Content-Type",
+    "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
+    "docker-experimental": "Docker-Experimental",
+    "ostype": "Ostype",
+    "server": "Server",
+}
+_RAW = ("application/vnd.docker.raw-stream", "application/vnd.docker.multiplexed-stream")
+_LONG_ID = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+class Services(NamedTuple):
+    """What handlers work with, made once for a worker."""
+
+    settings: Settings
+    daemon: Daemon
+    ledger: Ledger
+    objects: Objects
+    workspace: Workspace
+    starter: Starter
+    audit: Audit
+
+
+class Exchange:
+    """A request with its row of the policy.
+
+    Args:
+        client: the sandbox's connection.
+        head: the request's head.
+        row: the endpoint.
+        refs: references in the path, resolved.
+        query: checked pairs.
+        version: API version to use.
+        services: the worker's.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        head: Head,
+        row: Endpoint,
+        refs: dict[str, str],
+        query: list[tuple[str, str]],
+        version: tuple[int, int],
+        services: Services,
+    ) -> None:
+        self.client, self.head, self.row = client, head, row
+        self.refs, self.query, self.version = refs, query, version
+        self.services = services
+        self.daemon, self.ledger, self.objects = services.daemon, services.ledger, services.objects
+
+    # -- the request -------------------------------------------------------------------------
+
+    def value(self, key: str) -> str:
+        """Return a query value; empty when absent."""
+        return next((value for name, value in self.query if name == key), "")
+
+    def filters(self, allowed: frozenset[str]) -> dict[str, list[str]]:
+        """Return the filters of the query, in the newer form.
+
+        Raises:
+            Denied: malformed, or a filter that is not allowed here.
+        """
+        raw = self.value("filters")
+        parsed = strictjson.parse(raw.encode(), "filters") if raw else {}
+        if not isinstance(parsed, dict):
+            raise refused("the filters are not an object")
+        found = {}
+        for key, values in parsed.items():
+            names = [k for k, on in values.items() if on is True] if isinstance(values, dict) else values
+            if key not in allowed:
+                raise refused(f"the filter {key[:40]!r} is not known here", "Leave it out.")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise refused(f"the filter {key} is malformed")
+            found[key] = names
+        return found
+
+    def json_body(self, rule: Rule, *, optional: bool = False) -> Any:
+        """Return the body after its rule."""
+        raw = self.client.read_body()
+        if optional and not raw.strip():
+            return {}
+        return rule(strictjson.parse(raw), self.objects)
+
+    # -- the daemon --------------------------------------------------------------------------
+
+    def open(
+        self,
+        *,
+        path: str = "",
+        query: Iterable[tuple[str, str]] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        version: tuple[int, int] | None = None,
+        method: str = "",
+    ) -> Answer:
+        """Send this request, or a variation of it, to the daemon."""
+        return self.daemon.open(
+            method or self.row.method,
+            path or self.path,
+            list(self.query if query is None else query),
+            version=version or self.version,
+            body=body,
+            headers=headers,
+            client=self.client.sock,
+        )
+
+    @property
+    def path(self) -> str:
+        """The path with its references resolved."""
+        return re.sub(r"\{(\w+)\}", lambda found: self.refs[found[1]], self.row.path)
+
+    def ask(self, **changes: Any) -> tuple[int, Any, Answer]:
+        """Send the request and return status, JSON value and headers; errors are passed on."""
+        answer = self.open(**changes)
+        raw = answer.read()
+        try:
+            return answer.status, json.loads(raw), answer
+        except ValueError:
+            return answer.status, None, answer
+
+    # -- the answer --------------------------------------------------------------------------
+
+    def reply(self, answer: Answer) -> None:
+        """Pass the daemon's answer on, whatever it is."""
+        with answer:
+            if answer.status >= BAD_REQUEST:
+                self.reply_error(answer.status, answer.response.read())
+                return
+            fields = self.fields(answer)
+            if self.row.method == "HEAD" or answer.status in {204, 304}:
+                self.client.answer(answer.status, b"", fields, head=True)
+                return
+            self.stream(answer.status, fields, answer.response.blocks())
+
+    def stream(self, status: int, fields: Mapping[str, str], blocks: Iterable[bytes]) -> None:
+        """Send an answer in pieces as they come."""
+        self.client.send_head(
+            status, {**fields, "Transfer-Encoding": "chunked", "Connection": "close"}
+        )
+        for block in blocks:
+            self.client.send_chunk(block)
+        self.client.end_chunks()
+
+    def fields(self, answer: Answer) -> dict[str, str]:
+        """Return the header fields that are passed on."""
+        found = {name: answer.headers[key] for key, name in _PASSED.items() if key in answer.headers}
+        newest = self.daemon.newest
+        return {**found, "Api-Version": f"{newest[0]}.{newest[1]}"}
+
+    def reply_json(self, answer: Answer, value: Any, status: int = 0) -> None:
+        """Answer with a rewritten JSON value."""
+        fields = self.fields(answer)
+        fields["Content-Type"] = "application/json"
+        self.client.answer(status or answer.status, strictjson.dump(value) + b"\n", fields)
+
+    def reply_error(self, status: int, raw: bytes) -> None:
+        """Pass an error on, without ids of others' objects."""
+        try:
+            message = str(json.loads(raw)["message"])
+        except (ValueError, KeyError, TypeError):
+            message = raw.decode("utf-8", "replace").strip() or f"status {status}"
+        self.client.answer_json(status, {"message": self.masked(message)})
+
+    def masked(self, text: str) -> str:
+        """Return a text without the full ids of what the project does not own."""
+        owned = self.ledger.read()
+        return _LONG_ID.sub(
+            lambda found: found[0]
+            if any(found[0] in owned[kind] for kind in ("containers", "networks", "volumes"))
+            or "sha256:" in text[max(0, found.start() - 7) : found.start()]
+            else "(another's)",
+            text,
+        )
+
+    def hijack(self, body: bytes = b"") -> None:
+        """Forward a request that becomes a raw stream, and relay it."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self.head.upgrade:
+            headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+        answer = self.open(body=body, headers=headers)
+        kind = answer.headers.get("content-type", "")
+        raw = answer.status == 101 or (answer.status == 200 and kind.startswith(_RAW))  # noqa: PLR2004
+        if not raw:
+            self.reply(answer)
+            return
+        with answer:
+            fields = {"Content-Type": kind} if kind else {}
+            if answer.status == 101:  # noqa: PLR2004 - Switching Protocols
+                fields |= {"Connection": "Upgrade", "Upgrade": "tcp"}
+            self.client.send_head(answer.status, fields)
+            _, first = answer.response.take()
+            early = self.client.early_bytes()
+            relay(self.client.sock, answer.sock, to_client=first, to_daemon=early)
+
+
+def checked_query(
+    row: Endpoint, pairs: Iterable[tuple[str, str]], objects: Objects
+) -> list[tuple[str, str]]:
+    """Return the query that is forwarded.
+
+    Raises:
+        Denied: an unknown key, a repeated one, or a value that its row does not allow.
+    """
+    rows = {field.name: field for field in row.query}
+    seen: set[str] = set()
+    found = []
+    for key, value in pairs:
+        field = rows.get(key)
+        if field is None:
+            raise refused(f"the query key {key} is not known here", "Leave it out.")
+        if key in seen and key not in row.many:
+            raise refused(f"the query key {key} is there twice", "Send it once.")
+        seen.add(key)
+        if not value and key in row.many:
+            continue
+        checked = apply(field, value, objects, "query key ")
+        if checked is not DROP:
+            found.append((key, str(checked)))
+    return found

@@ -1,0 +1,87 @@
+"""Bytes in both directions, with half-close and back-pressure, until both ends are done."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+
+BLOCK = 65536
+_READ = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class _Way:
+    """One direction: at most one block is held, so a slow reader slows the writer."""
+
+    def __init__(self, source: socket.socket, sink: socket.socket, first: bytes) -> None:
+        self.source, self.sink = source, sink
+        self.held = memoryview(first)
+        self.open = True
+
+    def read(self) -> None:
+        try:
+            data = self.source.recv(BLOCK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.held = memoryview(data)
+            self.write()
+        else:
+            self._finish()
+
+    def write(self) -> None:
+        try:
+            sent = self.sink.send(self.held)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.held = memoryview(b"")
+            self.open = False
+            return
+        self.held = self.held[sent:]
+
+    def _finish(self) -> None:
+        self.open = False
+        with contextlib.suppress(OSError):
+            self.sink.shutdown(socket.SHUT_WR)
+
+
+def relay(client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_daemon: bytes) -> None:
+    """Relay until the daemon is done, or the client is gone altogether.
+
+    Args:
+        client: the sandbox's connection.
+        daemon: the daemon's connection.
+        to_client: bytes already read from the daemon.
+        to_daemon: bytes already read from the client.
+    """
+    client.setblocking(False)  # noqa: FBT003 - the socket API's own argument
+    daemon.setblocking(False)  # noqa: FBT003
+    up, down = _Way(client, daemon, to_daemon), _Way(daemon, client, to_client)
+    hung_up = False
+    poll = select.poll()
+    while (down.open or down.held) and not (hung_up and not up.open and not up.held):
+        wanted = {client.fileno(): 0, daemon.fileno(): 0}
+        for way in (up, down):
+            if way.held:
+                wanted[way.sink.fileno()] |= select.POLLOUT
+            elif way.open:
+                wanted[way.source.fileno()] |= select.POLLIN
+        for number, events in wanted.items():
+            # A hang-up is reported for ever: watch for it only where something is wanted, and on
+            # the client until it was seen once.
+            if events or (number == client.fileno() and not hung_up):
+                poll.register(number, events)
+            else:
+                with contextlib.suppress(KeyError):
+                    poll.unregister(number)
+        for number, events in poll.poll():
+            if number == client.fileno() and events & (select.POLLHUP | select.POLLERR):
+                hung_up = True
+            for way in (up, down):
+                if number == way.sink.fileno() and way.held and events & ~select.POLLIN:
+                    way.write()
+                elif number == way.source.fileno() and way.open and not way.held and events & _READ:
+                    way.read()

@@ -1,0 +1,109 @@
+"""End a session: its processes when it did not end by itself, the container with the last one."""
+
+from __future__ import annotations
+
+from claudy.errors import APIError, EngineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from claudy.engine.client import Engine
+    from claudy.sandbox.registry import Seat
+
+NOT_FOUND, CONFLICT = 404, 409
+_REMOVAL_TIMEOUT = 30.0
+
+# Ends everything that carries the session's id in its environment, what it put into the background
+# included: first as a closing terminal would, at last by force. Runs as the sandbox's user.
+END_SESSION = """
+session=$1 first=$2
+members() {
+    for entry in /proc/[0-9]*; do
+        pid=${entry#/proc/}
+        [ "$pid" = 1 ] || [ "$pid" = $$ ] && continue
+        grep -qs "CLAUDY_SESSION=$session" "$entry/environ" && echo "$pid"
+    done
+}
+for signal in $first TERM KILL; do
+    pids=$(members)
+    [ -n "$pids" ] || exit 0
+    kill -s $signal $pids 2>/dev/null
+    kill -s CONT $pids 2>/dev/null
+    for tick in 1 2 3 4 5; do
+        [ -n "$(members)" ] || exit 0
+        sleep 0.1
+    done
+done
+"""
+
+
+def leave(engine: Engine, seat: Seat, container: str, *, signal: str = "", gone: bool = False) -> None:
+    """Give up a session's seat, and the sandbox if it was the last.
+
+    Args:
+        engine: the engine.
+        seat: this session's place in the registry.
+        container: name or id of the sandbox's container.
+        signal: first signal for the session's processes (`HUP`, `INT`); empty if they have ended.
+        gone: the container is known to have ended and been removed.
+    """
+    seat.lock()
+    try:
+        seat.leave()
+        record = seat.read()
+        if gone:
+            if record.get("id") == container or not seat.others():
+                seat.forget()
+        elif not seat.others() and not record.get("keep"):
+            remove(engine, container)
+            seat.forget()
+        elif signal:
+            end_processes(engine, container, seat.session, signal)
+    finally:
+        seat.clear()
+        seat.unlock()
+
+
+def remove(engine: Engine, container: str) -> None:
+    """Remove a container by force and wait until it is gone; it may be gone already."""
+    try:
+        engine.call("DELETE", f"/containers/{container}", {"force": True, "v": True})
+    except APIError as error:
+        if error.status == CONFLICT:  # the engine is at it: AutoRemove
+            wait_removed(engine, container)
+        elif error.status != NOT_FOUND:
+            raise
+
+
+def wait_removed(engine: Engine, container: str) -> None:
+    """Wait until a container that is being removed is gone."""
+    try:
+        query = {"condition": "removed"}
+        engine.call("POST", f"/containers/{container}/wait", query, timeout=_REMOVAL_TIMEOUT)
+    except APIError as error:
+        if error.status != NOT_FOUND:
+            raise
+
+
+def end_processes(engine: Engine, container: str, session: str, signal: str) -> None:
+    """End a session's processes inside a container that goes on."""
+    body = {"Cmd": ["sh", "-c", END_SESSION, "claudy-end", session, signal], "AttachStdout": True}
+    try:
+        found = engine.call("POST", f"/containers/{container}/exec", body=body)
+        options = {"Detach": False, "Tty": False}
+        response = engine.stream("POST", f"/exec/{found['Id']}/start", body=_json(options), headers=_JSON)
+        response.read()  # ends when the script does
+        response.close()
+    except APIError as error:
+        if error.status not in (NOT_FOUND, CONFLICT):
+            raise
+    except EngineError:
+        raise
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _json(value: object) -> bytes:
+    from claudy.engine.jsonc import dumps
+
+    return dumps(value)

@@ -1,0 +1,200 @@
+"""Run one session: as the first process of a new container, or inside a running one."""
+
+from __future__ import annotations
+
+from claudy.errors import APIError, EngineGone
+from claudy.sandbox.plan import create_body
+from claudy.sandbox.stream import Carrier
+from claudy.sandbox.terminal import Raw, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from claudy.engine.client import Engine
+    from claudy.engine.wire import Socket
+    from claudy.sandbox.plan import Plan, Session
+
+KILLED = 137
+_NOT_FOUND, _CONFLICT = 404, 409
+_END_TIMEOUT = 60.0
+
+# Sets the terminal's size before the command can ask for it (the API can only from 1.42 on), and
+# lets a shell report a command that can't be run, in the same words and with the same code (126,
+# 127) as the first session's.
+_EXEC = """
+[ -z "$1" ] || stty rows "$1" cols "$2" 2>/dev/null
+shift 2
+if [ "$#" -eq 0 ]; then
+    if command -v bash >/dev/null; then set -- bash; else set -- sh; fi
+fi
+exec "$@"
+"""
+
+
+class Vanished(Exception):  # noqa: N818 - an event: the caller starts over
+    """The container has ended before the session could be opened in it."""
+
+
+def run_first(
+    engine: Engine,
+    plan: Plan,
+    session: Session,
+    *,
+    created: Callable[[str], None],
+    started: Callable[[str], None],
+) -> tuple[int, bool]:
+    """Create the container with a session as its first process and carry it.
+
+    Args:
+        engine: the engine.
+        plan: the container.
+        session: what runs in it.
+        created: called with the container's id while the engine starts it.
+        started: called with the container's id once others may join.
+
+    Returns:
+        The exit code, and whether the container ended (and was removed) with the session.
+
+    Raises:
+        APIError: the container can't be created (404: no such image, 409: name taken) or started.
+    """
+    answer = engine.call("POST", "/containers/create", {"name": plan.name}, create_body(plan, session))
+    container = str(answer["Id"])
+    query = {"stream": True, "stdin": session.stdin, "stdout": True, "stderr": True}
+    attach = engine.start_hijack(f"/containers/{container}/attach", query)
+    waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
+    sock, first = attach.finish()
+    starting = engine.begin("POST", f"/containers/{container}/start")
+    created(container)
+    running = False
+
+    def on_started() -> None:
+        nonlocal running
+        starting.finish()
+        running = True
+        if session.tty and engine.api < "1.42":
+            _resize(engine, f"/containers/{container}/resize")
+        started(container)
+
+    code = _carry(
+        engine,
+        sock,
+        first,
+        session,
+        resize=f"/containers/{container}/resize",
+        mark=session.id,
+        watched={starting.fileno(): on_started},
+    )
+    if not running:
+        on_started()
+    if code is not None:
+        waiting.close()
+        return code, False
+    ended = waiting.finish(_END_TIMEOUT)
+    if not isinstance(ended, dict):
+        raise EngineGone("The Docker engine stopped in the middle of the session.", "claudy doctor")
+    return int(ended["StatusCode"]), True
+
+
+def run_exec(
+    engine: Engine, container: str, session: Session, *, opened: Callable[[], None]
+) -> int:
+    """Open a session in a running container and carry it.
+
+    Args:
+        engine: the engine.
+        container: id of the container.
+        session: what runs.
+        opened: called while the engine starts it.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Vanished: the container is not running (any more); nothing has been run.
+    """
+    body: dict[str, Any] = {
+        "AttachStdin": session.stdin,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": session.tty,
+        "Cmd": ["sh", "-c", _EXEC, "claudy", *session.size, *session.command],
+        "Env": [f"CLAUDY_SESSION={session.id}", *session.environment()],
+    }
+    options: dict[str, Any] = {"Detach": False, "Tty": session.tty}
+    if session.tty and session.rows:
+        body["ConsoleSize"] = options["ConsoleSize"] = [session.rows, session.columns]
+    try:
+        found = str(engine.call("POST", f"/containers/{container}/exec", body=body)["Id"])
+        stream = engine.start_hijack(f"/exec/{found}/start", body=options)
+        opened()
+        sock, first = stream.finish()
+    except APIError as error:
+        if error.status in (_NOT_FOUND, _CONFLICT):
+            raise Vanished from error
+        raise
+    _carry(engine, sock, first, session, resize=f"/exec/{found}/resize")
+    return _exit_code(engine, found)
+
+
+def _exit_code(engine: Engine, found: str) -> int:
+    """Return a finished exec's exit code."""
+    import time
+
+    pause = 0.002
+    while True:
+        try:
+            state = engine.call("GET", f"/exec/{found}/json")
+        except APIError as error:
+            if error.status == _NOT_FOUND:  # the container was removed under the session
+                return KILLED
+            raise
+        if not state["Running"] and state["ExitCode"] is not None:
+            return int(state["ExitCode"])
+        # The stream ends a moment before the engine has noted the exit.
+        time.sleep(pause)
+        pause = min(pause * 2, 0.2)
+
+
+def _carry(  # noqa: PLR0913
+    engine: Engine,
+    sock: Socket,
+    first: bytes,
+    session: Session,
+    *,
+    resize: str,
+    mark: str = "",
+    watched: dict[int, Callable[[], None]] | None = None,
+) -> int | None:
+    """Carry a session's streams, in raw mode if it has a terminal."""
+    carrier = Carrier(
+        sock,
+        first,
+        tty=session.tty,
+        stdin=session.stdin,
+        mark=mark,
+        watched=watched,
+        on_resize=lambda: _resize(engine, resize),
+    )
+    try:
+        if session.tty:
+            with Raw():
+                return carrier.run()
+        return carrier.run()
+    finally:
+        sock.close()
+
+
+def _resize(engine: Engine, path: str) -> None:
+    """Tell the engine the terminal's size; too late is not an error."""
+    rows, columns = size()
+    if not rows:
+        return
+    try:
+        engine.call("POST", path, {"h": rows, "w": columns})
+    except APIError:
+        pass
+
+

@@ -1,0 +1,359 @@
+"""The slower half of a launch: settings, engine, image and plan, then start or join the sandbox."""
+
+from __future__ import annotations
+
+import time
+
+from claudy.engine.client import Engine
+from claudy.engine.facts import known_engine
+from claudy.errors import APIError, ClaudyError, Declined, EngineError, NoEngine, UsageError
+from claudy.record import record, replace
+from claudy.sandbox.leave import remove, wait_removed
+from claudy.sandbox.plan import Plan
+from claudy.sandbox.project import too_wide
+from claudy.sandbox.resolve import build_plan, sandbox_user
+from claudy.sandbox.sessionenv import session_env
+from claudy.sandbox.sessions import Vanished, run_first
+from claudy.settings.load import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from claudy.engine.facts import Known
+    from claudy.sandbox.launch import Launch
+    from claudy.settings.model import Settings
+
+_TRIES = 6
+_NOT_FOUND, _CONFLICT = 404, 409
+ROOT_NOTICE = "The project belongs to root, so you are root inside."
+HOST_NOTICE = (
+    "Docker's own socket is inside (--docker host): whatever runs here is as good as root on the host."
+)
+
+
+@record
+class Prepared:
+    """A launch that knows what to start.
+
+    Args:
+        launch: the launch.
+        settings: the user's settings.
+        plan: the sandbox's container.
+        notices: what to say when it starts.
+    """
+
+    launch: Launch
+    settings: Settings
+    plan: Plan
+    notices: tuple[str, ...]
+
+    def open(self) -> int:
+        """Open the session, in the running sandbox or in a new one."""
+        launch = self.launch
+        for _ in range(_TRIES):
+            if launch.request.new:
+                return self._open_new()
+            launch.enter()
+            known = launch.seat.read()
+            if launch.request.recreate:
+                self._clear_way(known)
+                known = {}
+            if not known:
+                known = self._adopt()
+            try:
+                if known:
+                    self._compare(known)
+                    return launch.join({**known, "env": self.settings["env"]})
+                return self._start()
+            except Vanished:
+                launch.enter()
+                launch.seat.forget()
+        raise ClaudyError(f"{launch.name} ends as soon as it starts.", f"docker logs {launch.name}")
+
+    def _open_new(self) -> int:
+        """Start one more sandbox of this project under the first free name."""
+        launch = self.launch
+        for number in range(2, 1000):
+            launch.rename(f"{launch.request.project.sandbox}-{number}")
+            launch.seat.lock()
+            if launch.seat.read() or launch.seat.others():
+                launch.seat.unlock()
+                continue
+            launch.seat.take()
+            labels = tuple((k, launch.name if k == "claudy.sandbox" else v) for k, v in self.plan.labels)
+            env = tuple((k, launch.name if k == "CLAUDY_SANDBOX" else v) for k, v in self.plan.env)
+            prepared = replace(self, plan=replace(self.plan, name=launch.name, labels=labels, env=env))
+            try:
+                return prepared._start()  # noqa: SLF001 - this class
+            except Vanished:
+                launch.seat.leave()
+                launch.seat.unlock()
+        raise ClaudyError("There are too many sandboxes of this project.", "claudy ps")
+
+    def _start(self) -> int:
+        """Create the container with this session as its first; the lock is held.
+
+        Raises:
+            Vanished: the name was taken meanwhile.
+        """
+        launch = self.launch
+        for notice in self.notices:
+            launch.request.notify(notice)
+        tty = launch.session.tty
+        taken = session_env(self.settings["env"], launch.request.env, tty=tty)
+        session = replace(launch.session, env=taken)
+
+        def created(container: str) -> None:
+            launch.container = container
+            launch.watch()
+
+        def started(container: str) -> None:
+            known = self._record(container)
+            launch.seat.write(known)
+            if self.settings["keep"]:
+                launch.pin(known)
+            launch.seat.unlock()
+
+        try:
+            code, launch.gone = run_first(
+                launch.engine, self.plan, session, created=created, started=started
+            )
+        except APIError as error:
+            if error.status == _CONFLICT and launch.container == launch.name:
+                self._resolve_conflict()
+                raise Vanished from error
+            raise
+        return code
+
+    def _record(self, container: str, *, pinned: bool = False) -> dict[str, Any]:
+        """Return what later sessions need to know about the running container."""
+        return {
+            "id": container,
+            "api": self.launch.engine.api,
+            "inputs": self.launch.inputs,
+            "digest": self.plan.digest(),
+            "env": self.settings["env"],
+            "keep": self.settings["keep"],
+            "pinned": pinned,
+        }
+
+    def _adopt(self) -> dict[str, Any]:
+        """Return a record for a running container of this name that the registry doesn't know."""
+        try:
+            found = self.launch.engine.call("GET", f"/containers/{self.launch.name}/json")
+        except APIError as error:
+            if error.status == _NOT_FOUND:
+                return {}
+            raise
+        self._require_ours(found)
+        if not found["State"]["Running"]:
+            self._resolve_conflict()
+            return {}
+        known = {**self._record(found["Id"]), "digest": "", "inputs": None}
+        self.launch.seat.write(known)
+        return known
+
+    def _resolve_conflict(self) -> None:
+        """Make way for a container whose name is taken by a leftover."""
+        engine, name = self.launch.engine, self.launch.name
+        try:
+            found = engine.call("GET", f"/containers/{name}/json")
+        except APIError as error:
+            if error.status == _NOT_FOUND:
+                return
+            raise
+        self._require_ours(found)
+        state = found["State"]
+        if state.get("Status") == "removing" or state.get("Dead"):
+            wait_removed(engine, found["Id"])
+        elif not state["Running"]:
+            remove(engine, found["Id"])
+
+    def _require_ours(self, found: Mapping[str, Any]) -> None:
+        """Refuse a container that has the sandbox's name and isn't this project's sandbox."""
+        labels = found["Config"].get("Labels") or {}
+        if labels.get("claudy.project") != self.launch.request.project.path:
+            raise ClaudyError(
+                f"There is a container named {self.launch.name} that is not this project's sandbox.",
+                f"docker rename {self.launch.name} something-else",
+            )
+
+    def _clear_way(self, known: Mapping[str, Any]) -> None:
+        """Remove the running sandbox for --recreate, asking if somebody is in it."""
+        launch = self.launch
+        others = launch.seat.others()
+        if others:
+            sessions = "1 session" if others == 1 else f"{others} sessions"
+            question = f"{launch.name} has {sessions} open; end it and start anew?"
+            if not launch.request.confirm(question, "--yes"):
+                raise Declined(f"{launch.name} was left as it is.")
+        remove(launch.engine, str(known.get("id") or launch.name))
+        launch.seat.forget()
+
+    def _compare(self, known: Mapping[str, Any]) -> None:
+        """Say so when the running sandbox is not what the options ask for."""
+        if known["digest"] and known["digest"] != self.plan.digest():
+            self.launch.request.notify(
+                "The sandbox is running with other options or an older image; they apply after"
+                " the last session has ended, or with --recreate."
+            )
+
+
+def prepare(launch: Launch) -> Prepared:
+    """Find out what to start for a launch: settings, engine, user, image, plan.
+
+    Raises:
+        ClaudyError: it can't be started; the error says why.
+    """
+    request = launch.request
+    project = request.project
+    wide = too_wide(project, request.home)
+    if wide and not request.confirm(f"{project.path} is {wide}; open it in a sandbox?", "--yes"):
+        raise Declined(f"{project.path} was not opened.")
+    settings = load(request.flags, request.env, project.path)
+    follow_endpoint(launch, settings)
+    known = reach(launch, settings)
+    require_local(launch, known)
+    user = sandbox_user(project, known.facts)
+    notices = [ROOT_NOTICE] if user.uid == 0 and not known.facts.rootless else []
+    if settings.withheld:
+        notices.append(
+            f"{settings.project_file} asks for {', '.join(settings.withheld)}, which waits until you"
+            " accept it: claudy trust"
+        )
+    from claudy.image.ensure import ensure_image
+
+    ready = ensure_image(
+        launch.engine,
+        settings,
+        user,
+        facts=known.facts,
+        env=request.env,
+        progress=request.progress,
+        confirm=request.confirm,
+    )
+    group = None
+    if settings["docker"] == "host":
+        notices.append(HOST_NOTICE)
+        from claudy.sandbox.socketgroup import socket_group
+
+        group = socket_group(launch.engine, known.facts, ready.base, request.env)
+    plan = build_plan(
+        project,
+        settings,
+        known.facts,
+        user,
+        ready.image,
+        has_init=ready.has_init,
+        socket_group=group,
+        host_path=host_path(launch, known),
+        now=time.time(),
+    )
+    return Prepared(launch, settings, plan, tuple(notices))
+
+
+def follow_endpoint(launch: Launch, settings: Settings) -> None:
+    """Use the engine that a settings file names."""
+    host, context = settings["host"], settings["context"]
+    if not host and not context:
+        return
+    from claudy.host.endpoint import resolve
+
+    request = launch.request
+    if host and context:
+        given = {settings.source("host"), settings.source("context")}
+        raise UsageError(f"--host and --context are both given (from: {', '.join(sorted(given))}).",
+                         "Give only one of them.")  # fmt: skip
+    launch.use_endpoint(
+        resolve(
+            env=request.env,
+            home=request.home,
+            platform=request.platform,
+            uid=request.uid,
+            host=host or None,
+            context=context or None,
+        )
+    )
+
+
+def reach(launch: Launch, settings: Settings) -> Known:
+    """Return what is known about the engine; look for another socket if the default has none."""
+    request = launch.request
+    try:
+        return known_engine(launch.engine, request.env, settings["socket_source"])
+    except NoEngine as error:
+        import errno
+
+        from claudy.host.endpoint import probe
+
+        cause = error.__cause__
+        absent = isinstance(cause, OSError) and cause.errno in (errno.ENOENT, errno.ECONNREFUSED)
+        found = None
+        if absent:
+            found = probe(
+                launch.endpoint,
+                env=request.env,
+                home=request.home,
+                platform=request.platform,
+                uid=request.uid,
+                is_live=is_live,
+            )
+        if found is None:
+            raise
+        request.notify(f"Using {found.url} ({found.source}).")
+        launch.use_endpoint(found)
+        return known_engine(launch.engine, request.env, settings["socket_source"])
+
+
+def is_live(path: str) -> bool:
+    """Whether an engine answers at a Unix socket."""
+    from claudy.host.endpoint import Endpoint
+
+    url = f"unix://{path}"
+    try:
+        Engine(Endpoint(url=url, source="probed", tls=None, context="", kind="unix", path=path)).ping()
+    except EngineError:
+        return False
+    return True
+
+
+def require_local(launch: Launch, known: Known) -> None:
+    """Refuse an engine on another machine, where the project is not."""
+    if known.facts.os_type == "windows":
+        raise ClaudyError(
+            f"The engine at {launch.endpoint.url} runs Windows containers; claudy needs Linux ones.",
+            "Docker Desktop: Switch to Linux containers",
+        )
+    if known.facts.remote:
+        raise ClaudyError(
+            f"The engine at {launch.endpoint.url} (from: {launch.endpoint.source}) is on another"
+            " machine: it can't mount this machine's project, /workspace would be empty.",
+            "claudy --context default",
+        )
+
+
+def host_path(launch: Launch, known: Known) -> str:
+    """Return the project's path on the daemon's file system."""
+    request = launch.request
+    from claudy.host.whereami import to_host, where_am_i
+
+    place = where_am_i(env=request.env, platform=request.platform)
+    if not place.nested:
+        return request.project.path
+    from claudy.engine.facts import own_mounts
+
+    mounts = own_mounts(launch.engine, request.env)
+    if mounts is None and not place.host_workspace:
+        return request.project.path
+    found = to_host(request.project.path, place, mounts or ())
+    if found is None:
+        raise ClaudyError(
+            f"claudy runs in a container, and {request.project.path} is not mounted from the host:"
+            f" the engine {known.facts.name} can't see it.",
+            "Start claudy on the host, or mount the project into this container.",
+        )
+    return found
+
+

@@ -1,0 +1,243 @@
+"""Carry a session's bytes between this process and a hijacked connection.
+
+With a terminal one thread polls everything. Without one a helper thread carries standard input,
+so that neither direction waits for the other and memory stays constant whatever goes through.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+import _signal
+
+from claudy.sandbox.terminal import STDERR, STDIN, STDOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from claudy.engine.wire import Socket
+
+BLOCK = 128 * 1024
+_SHUT_WR = 1
+_READ = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class Hangup(Exception):  # noqa: N818 - an event, not a failure
+    """The user's terminal has gone away."""
+
+
+class EndMark:
+    """Finds the exit code that the session holder writes behind a session's output.
+
+    Args:
+        session: the session's id, which nobody else knows.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._start = f"\x1b]claudy;{session};".encode()
+        self._held = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, int | None]:
+        """Take bytes and return those to pass on, and the exit code once it has come."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        at = data.find(self._start)
+        if at >= 0:
+            end = data.find(b"\x07", at)
+            if end >= 0:
+                return data[:at], int(data[at + len(self._start) : end])
+        else:
+            at = data.rfind(b"\x1b", -len(self._start))
+            if at < 0 or not self._start.startswith(data[at:]):
+                return data, None
+        self._held = data[at:]
+        return data[:at], None
+
+    def rest(self) -> bytes:
+        """Return what was held back and turned out to be output."""
+        held, self._held = self._held, b""
+        return held
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write everything."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(descriptor, data)
+
+
+class Carrier:
+    """Carries one session's streams until it ends.
+
+    Args:
+        sock: the hijacked connection.
+        first: bytes of the stream that came with the answer's head.
+        tty: the session has a terminal: one raw stream; else stdout and stderr in frames.
+        stdin: whether standard input is passed on.
+        mark: the session's end mark if it may end while the container goes on.
+        watched: descriptors with what to do when they can be read; a callback may raise.
+        on_resize: called when the terminal has changed its size.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        sock: Socket,
+        first: bytes,
+        *,
+        tty: bool,
+        stdin: bool,
+        mark: str = "",
+        watched: dict[int, Callable[[], None]] | None = None,
+        on_resize: Callable[[], None] | None = None,
+    ) -> None:
+        self._sock = sock
+        self._first = first
+        self._tty = tty
+        self._stdin = stdin
+        self._marks = {n: EndMark(mark) for n in ((STDOUT,) if tty else (STDOUT, STDERR)) if mark}
+        self._code: int | None = None
+        self._watched = dict(watched or {})
+        self._on_resize = on_resize
+        self._poll = select.poll()
+        self._frame = (STDOUT, 0)
+        self._head = b""
+
+    def run(self) -> int | None:
+        """Carry until the session ends.
+
+        Returns:
+            The exit code if the holder has told it, None if the stream just ended.
+
+        Raises:
+            Hangup: the terminal has gone away.
+            BrokenPipeError: nobody reads our standard output any more.
+        """
+        sock, poll = self._sock.fileno(), self._poll
+        poll.register(sock, _READ)
+        for descriptor in self._watched:
+            poll.register(descriptor, _READ)
+        wake, waker = os.pipe()
+        stop, stopper = os.pipe()
+        os.set_blocking(waker, False)
+        poll.register(wake, _READ)
+        before = _signal.signal(_signal.SIGWINCH, lambda *_: None)
+        _signal.set_wakeup_fd(waker)
+        if self._stdin and self._tty:
+            poll.register(STDIN, _READ)
+        elif self._stdin:
+            import _thread
+
+            _thread.start_new_thread(self._carry_stdin, (stop,))
+        try:
+            if self._first and self._output(self._first):
+                return self._code
+            while True:
+                for descriptor, _ in poll.poll():
+                    if descriptor == sock:
+                        data = self._sock.recv(BLOCK)
+                        if not data or self._output(data):
+                            return self._finish()
+                    elif descriptor == wake:
+                        signals = os.read(wake, 64)
+                        if _signal.SIGWINCH in signals and self._on_resize:
+                            self._on_resize()
+                    elif descriptor == STDIN and self._tty:
+                        self._keys()
+                    else:
+                        poll.unregister(descriptor)
+                        self._watched.pop(descriptor)()
+        except ConnectionResetError:
+            return self._finish()
+        finally:
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGWINCH, before)
+            os.close(stopper)  # ends the helper thread before it reads what is the next program's
+            for descriptor in (wake, waker):
+                os.close(descriptor)
+
+    def _keys(self) -> None:
+        """Pass on what was typed."""
+        try:
+            data = os.read(STDIN, BLOCK)
+        except OSError as error:
+            raise Hangup from error
+        if not data:
+            raise Hangup
+        try:
+            self._sock.sendall(data)
+        except BrokenPipeError:
+            pass  # the session has just ended; the other direction says so
+
+    def _carry_stdin(self, stop: int) -> None:
+        """Pass on standard input until it ends or the session does."""
+        poll = select.poll()
+        poll.register(STDIN, _READ)
+        poll.register(stop, _READ)
+        try:
+            while True:
+                ready = {descriptor for descriptor, _ in poll.poll()}
+                if stop in ready:
+                    break
+                data = os.read(STDIN, BLOCK)
+                if not data:
+                    self._sock.shutdown(_SHUT_WR)
+                    break
+                self._sock.sendall(data)
+        except OSError:
+            pass  # the session has ended, or standard input is closed
+        finally:
+            os.close(stop)
+
+    def _output(self, data: bytes) -> bool:
+        """Write what came out; True once the end marks have come."""
+        if self._tty:
+            return self._emit(STDOUT, data)
+        ended = False
+        view = memoryview(data)
+        while view:
+            target, left = self._frame
+            if left:
+                piece = view[:left]
+                view = view[len(piece) :]
+                self._frame = (target, left - len(piece))
+                ended = self._emit(target, piece) or ended
+                continue
+            need = 8 - len(self._head)
+            self._head += bytes(view[:need])
+            view = view[need:]
+            if len(self._head) == 8:  # noqa: PLR2004 - stream, three zeros, length
+                target = STDERR if self._head[0] == STDERR else STDOUT
+                self._frame = (target, int.from_bytes(self._head[4:], "big"))
+                self._head = b""
+        return ended
+
+    def _emit(self, target: int, data: bytes | memoryview) -> bool:
+        """Write to one of our streams, looking for its end mark."""
+        mark = self._marks.get(target)
+        if mark is None:
+            if not self._code_known():
+                write_all(target, data)
+            return False
+        out, code = mark.feed(bytes(data))
+        if out:
+            write_all(target, out)
+        if code is not None:
+            self._code = code
+            del self._marks[target]
+            return not self._marks
+        return False
+
+    def _code_known(self) -> bool:
+        """Whether the command has ended; what background jobs write after that is not its output."""
+        return self._code is not None
+
+    def _finish(self) -> int | None:
+        """Write what was held back and return the code."""
+        for target, mark in self._marks.items():
+            if rest := mark.rest():
+                write_all(target, rest)
+        return self._code
