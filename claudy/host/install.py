@@ -232,18 +232,20 @@ def run_plan(
 
 
 def _daemon(argv: tuple[str, ...], log: str) -> None:
-    """Start a daemon that outlives this process."""
-    import subprocess
-
+    """Start a daemon that outlives this process, in a session of its own."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        with open(log, "ab") as output:
-            subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        os.posix_spawnp(
+            argv[0],
+            argv,
+            os.environ,
+            setsid=True,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o640),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ),
+        )
     except OSError as e:
         raise InstallError(f"{argv[-1]} can't be started: {e}.", f"ls -l {log}") from e
 
