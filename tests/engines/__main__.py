@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 from tests.engines.api import Api
 from tests.engines.daemon import halt, start
+from tests.engines.engine import FOREIGN
 from tests.engines.images import load_images
 from tests.engines.layout import (
     DATA,
+    ENGINE_VARIABLE,
     INSTANCE_VARIABLE,
     KINDS,
     RUN,
@@ -21,10 +25,12 @@ from tests.engines.layout import (
 from tests.engines.registry import start_registries
 from tests.engines.room import command_in
 from tests.engines.roots import prepare_host, root_of, slim_image
-from tests.engines.shell import EngineError, locked
+from tests.engines.shell import EngineError, locked, say
+from tests.engines.suite import run_suite
 
 _REGISTRY = "registry"
-_DEFAULT = ["20.10", "26.1", _REGISTRY]
+_SUITE_ENGINES = ["20.10", "26.1"]
+_DEFAULT = [*_SUITE_ENGINES, _REGISTRY]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,9 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
             return _down(options.names or list(KINDS), options.suffix, purge=options.purge)
         if options.action == "status":
             return _status()
-        return _exec(options.name, options.suffix, options.command)
+        if options.action == "test":
+            return _test(options.engine, options.suffix, options.pytest)
+        _exec(options.name, options.suffix, options.command)
     except EngineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 1
 
 
@@ -61,12 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     execute = actions.add_parser("exec", help="run a command that sees that engine alone")
     execute.add_argument("name", choices=KINDS)
     execute.add_argument("command", nargs=argparse.REMAINDER)
+    test = actions.add_parser("test", help="bring all up, run every test, on each engine")
+    test.add_argument("--engine", action="append", choices=[*_SUITE_ENGINES, FOREIGN])
+    test.add_argument("pytest", nargs="*", help="options of pytest, after --")
     return parser
 
 
 def _up(names: list[str], instance: str) -> int:
     kinds = [name for name in names if name != _REGISTRY]
-    places = [Place(kind, instance) for kind in kinds or ("20.10", "26.1")]
+    places = [Place(kind, instance) for kind in kinds or _SUITE_ENGINES]
     prepare_host()
     with ThreadPoolExecutor() as pool:
         slim = pool.submit(slim_image)
@@ -76,7 +87,7 @@ def _up(names: list[str], instance: str) -> int:
             future.result()
         slim.result()
     for place in places:
-        print(f"{place.name} {place.host}")
+        sys.stdout.write(f"{place.name} {place.host}\n")
     return 0
 
 
@@ -85,7 +96,7 @@ def _bring_up(place: Place, *, registry: bool) -> None:
         root = root_of(place.kind)
         start(place, root)
         load_images(Api(place.socket), root)
-        if registry:
+        if registry and place.kind in _SUITE_ENGINES:
             start_registries(place, root)
 
 
@@ -105,22 +116,33 @@ def _status() -> int:
             continue
         place = Place(kind, instance)
         state = "up" if Api(place.socket).answers() else "down"
-        print(f"{place.name} {place.host} {state}")
+        sys.stdout.write(f"{place.name} {place.host} {state}\n")
     return 0
 
 
-def _exec(name: str, instance: str, command: list[str]) -> int:
+def _test(engines: list[str] | None, instance: str, options: list[str]) -> int:
+    possible = os.geteuid() == 0 and shutil.which("apt-get")
+    chosen = engines or (_SUITE_ENGINES if possible else [FOREIGN])
+    if chosen != [FOREIGN]:
+        _up([*chosen, "rootless", "userns", _REGISTRY], instance)
+    return run_suite(chosen, instance, options)
+
+
+def _exec(name: str, instance: str, command: list[str]) -> NoReturn:
     place = Place(name, instance)
     command = command[1:] if command[:1] == ["--"] else command
     if not command:
-        print("error: exec needs a command", file=sys.stderr)
-        return 2
+        message = "exec needs a command"
+        raise EngineError(message)
     whole = command_in(place, command)
     for variable in ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         os.environ.pop(variable, None)
-    os.environ |= {"DOCKER_HOST": place.host, INSTANCE_VARIABLE: instance}
-    sys.stdout.flush()
-    os.execvp(whole[0], whole)
+    os.environ |= {
+        "DOCKER_HOST": place.host,
+        ENGINE_VARIABLE: name,
+        INSTANCE_VARIABLE: instance,
+    }
+    os.execvp(whole[0], whole)  # noqa: S606 - no shell is what is wanted
 
 
 if __name__ == "__main__":

@@ -35,14 +35,16 @@ def certificates() -> Path:
 def _authority(into: Path) -> None:
     subject = ["-subj", "/CN=claudy test authority"]
     files = ["-keyout", str(into / "ca-key.pem"), "-out", str(into / "ca.pem")]
-    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", _DAYS, *subject, *files])
+    new = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", _DAYS]
+    run(["openssl", "req", *new, *subject, *files])
 
 
 def _sign(into: Path, name: str, certificate: str, key: str) -> None:
     extensions = into / f"{name}.cnf"
     extensions.write_text(
-        "subjectAltName = DNS:localhost,IP:127.0.0.1\n"
-        f"extendedKeyUsage = {name}Auth\n".replace("serverAuth", "serverAuth,clientAuth"),
+        f"subjectAltName = DNS:localhost,IP:127.0.0.1\nextendedKeyUsage = {name}Auth\n".replace(
+            "serverAuth", "serverAuth,clientAuth"
+        ),
     )
     request = into / f"{name}.csr"
     new = ["-newkey", "rsa:2048", "-nodes", "-subj", f"/CN=claudy test {name}"]

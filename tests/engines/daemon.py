@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.engines.api import Api
 from tests.engines.certificates import certificates
-from tests.engines.layout import DOCKER_GROUP_ID, KINDS, TLS_PORT, USER, USER_ID
+from tests.engines.layout import DOCKER_GROUP_ID, KINDS, MARK_VARIABLE, TLS_PORT, USER, USER_ID
 from tests.engines.room import clear_room, enter, holder_of, open_room, room_mtu
 from tests.engines.shell import (
     EngineError,
@@ -33,7 +33,9 @@ _STOP_SECONDS = 20
 
 
 def start(place: Place, root: Path) -> None:
-    """Start an engine in its room and return once it answers; one that answers is left alone.
+    """Start an engine in a room and return once it answers.
+
+    One that answers and was made of the same is left alone.
 
     Args:
         place: Which engine.
@@ -42,35 +44,79 @@ def start(place: Place, root: Path) -> None:
     Raises:
         EngineError: It ended or did not answer; carries the end of its log.
     """
-    api = Api(place.socket)
-    if api.answers() and holder_of(place):
+    made_of = f"{root}\n{json.dumps(_settings(place, mtu=0))}"
+    note = place.run / "made-of"
+    if (
+        Api(place.socket).answers()
+        and holder_of(place)
+        and note.exists()
+        and note.read_text() == made_of
+    ):
         return
-    clear_room(place)
+    halt(place)
     holder = open_room(place)
-    rootless = KINDS[place.kind].rootless
     settings = _settings(place, mtu=room_mtu(holder))
+    (place.run / "daemon.json").write_text(json.dumps(settings, indent=2))
+    (place.run / "root").symlink_to(root)
+    launch(place)
+    note.write_text(made_of)
+
+
+def launch(place: Place) -> None:
+    """Start the daemon of an engine whose room is there, and return once it answers.
+
+    Raises:
+        EngineError: It ended or did not answer; carries the end of its log.
+    """
+    holder = holder_of(place)
+    if not holder:
+        message = f"engine {place.name} is not up"
+        raise EngineError(message)
     config = place.run / "daemon.json"
-    config.write_text(json.dumps(settings, indent=2))
-    command = _rootless_command(place, config) if rootless else ["dockerd"]
+    command = _rootless_command(place, config) if KINDS[place.kind].rootless else ["dockerd"]
     say(f"starting engine {place.name}")
-    pid = start_in_root(holder, root, [*command, "--config-file", str(config)], place.log)
-    (place.run / "daemon.pid").write_text(str(pid))
-
-    def ready_or_dead() -> bool:
-        return api.answers() or not alive(pid)
-
+    command = [*command, "--config-file", str(config)]
+    pid = start_in_root(place, holder, (place.run / "root").resolve(), command, place.log)
+    _pid_file(place).write_text(str(pid))
+    api = Api(place.socket)
     try:
-        wait_for(ready_or_dead, _READY_SECONDS, f"engine {place.name} to answer")
-        if not api.answers():
-            message = f"engine {place.name} ended at once"
-            raise EngineError(message)  # noqa: TRY301 - one place adds the log
+        wait_for(
+            lambda: api.answers() or not alive(pid),
+            _READY_SECONDS,
+            f"engine {place.name} to answer",
+        )
     except EngineError as error:
-        tail = place.log.read_text(errors="replace")[-3000:]
-        message = f"{error}; the end of {place.log}:\n{tail}"
-        raise EngineError(message) from error
+        raise EngineError(f"{error}; {_end_of_log(place)}") from error
+    if not api.answers():
+        raise EngineError(f"engine {place.name} ended at once; {_end_of_log(place)}")
 
 
-def start_in_root(holder: int, root: Path, command: Sequence[str], log: Path) -> int:
+def end(place: Place, *, force: bool = False) -> None:
+    """End the daemon of an engine, but leave its room.
+
+    Args:
+        place: Which engine.
+        force: Whether it gets no chance to stop its containers (`kill -9`).
+    """
+    pid = daemon_pid(place)
+    if pid:
+        stop(pid, seconds=0 if force else _STOP_SECONDS)
+
+
+def daemon_pid(place: Place) -> int | None:
+    """Return the process id of a running daemon."""
+    return read_pid(_pid_file(place))
+
+
+def _pid_file(place: Place) -> Path:
+    return place.run / "daemon.pid"
+
+
+def _end_of_log(place: Place) -> str:
+    return f"the end of {place.log}:\n{place.log.read_text(errors='replace')[-3000:]}"
+
+
+def start_in_root(place: Place, holder: int, root: Path, command: Sequence[str], log: Path) -> int:
     """Start a program of the unpacked packages in a room and return its process id.
 
     The program sees the room's files, but the unpacked /usr: every other path is the host's, so
@@ -78,8 +124,8 @@ def start_in_root(holder: int, root: Path, command: Sequence[str], log: Path) ->
     """
     bind = 'mount --bind "$0/usr" /usr; exec "$@"'
     private = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", bind, str(root)]
-    search = "PATH=/usr/sbin:/usr/bin"
-    return start_detached([*enter(holder), "env", "-i", search, *private, *command], log)
+    clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"{MARK_VARIABLE}={place.name}"]
+    return start_detached([*enter(holder), *clean, *private, *command], log)
 
 
 def halt(place: Place, *, purge: bool = False) -> None:
@@ -89,14 +135,13 @@ def halt(place: Place, *, purge: bool = False) -> None:
         place: Which engine.
         purge: Whether to remove its images and containers too.
     """
-    pid = read_pid(place.run / "daemon.pid")
-    if pid:
+    if daemon_pid(place):
         say(f"stopping engine {place.name}")
-        stop(pid, seconds=_STOP_SECONDS)
+        end(place)
     clear_room(place)
     shutil.rmtree(place.run, ignore_errors=True)
     if purge:
-        shutil.rmtree(place.data)
+        shutil.rmtree(place.data, ignore_errors=True)
 
 
 def _settings(place: Place, *, mtu: int) -> dict[str, Any]:

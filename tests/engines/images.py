@@ -19,10 +19,11 @@ LABEL = "claudy.test"
 BASE = "base"
 """Value of the label on the images that belong to the engine, not to a test run."""
 
+_PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL = 'CMD ["sh"]'
 
-# A stand-in, not PostgreSQL: it is pid 1, listens on 5432, answers each connection with one line and
-# ends at once on SIGTERM, which is all that the documents' cases ask of it in a 2 MB image.
+# A stand-in, not PostgreSQL: it is pid 1, listens on 5432, answers each connection with one line
+# and ends at once on SIGTERM, which is all that the documents' cases ask of it, in 2 MB.
 _POSTGRES = """#!/bin/sh
 trap 'exit 0' TERM INT
 echo "database system is ready to accept connections"
@@ -55,10 +56,7 @@ def load_images(api: Api, root: Path) -> None:
 
 def _load(api: Api, tarball: Path, tags: list[str], changes: list[str]) -> None:
     with tarball.open("rb") as body:
-        query = {
-            "fromSrc": "-",
-            "changes": [*changes, f"LABEL {LABEL}={BASE}", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-        }
+        query = {"fromSrc": "-", "changes": [*changes, _PATH, f"LABEL {LABEL}={BASE}"]}
         answer = api.request("POST", "/images/create", query, body)
     last = answer[-1] if isinstance(answer, list) else answer
     if "error" in last:
@@ -69,12 +67,12 @@ def _load(api: Api, tarball: Path, tags: list[str], changes: list[str]) -> None:
 
 
 def _busybox(root: Path) -> Path:
-    return _write(CACHE / "busybox.tar", root, {})
+    return _write(CACHE / f"busybox-{root.name}.tar", root, {})
 
 
 def _postgres(root: Path) -> Path:
     files = {"bin/postgres": _POSTGRES, "bin/postgres-answer": _POSTGRES_ANSWER}
-    return _write(CACHE / "postgres.tar", root, files)
+    return _write(CACHE / f"postgres-{root.name}.tar", root, files)
 
 
 def _write(target: Path, root: Path, programs: dict[str, str]) -> Path:

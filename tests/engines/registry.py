@@ -56,7 +56,7 @@ def start_registries(place: Place, root: Path) -> None:
             ),
         )
         command = ["docker-registry", "serve", str(config)]
-        pid = start_in_root(holder, root, command, place.data / f"registry-{port}.log")
+        pid = start_in_root(place, holder, root, command, place.data / f"registry-{port}.log")
         pid_file.write_text(str(pid))
         wait_for(lambda: _listens(holder, port), 10, f"the registry on port {port}")  # noqa: B023
 

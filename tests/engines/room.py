@@ -1,8 +1,8 @@
 """The room of an engine: a network and a mount namespace in which it and its tests run.
 
 In it /run is empty but for the test engines' own directory, so the default socket path is the
-engine's, and a developer's engine can't be reached at all. Two engines never share iptables, docker0
-or 127.0.0.1. Mounts that a test makes in the room reach the daemon.
+engine's, and a developer's engine can't be reached at all. Two engines never share iptables,
+docker0 or 127.0.0.1. Mounts that a test makes in the room reach the daemon.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.engines.layout import DATA, DOCKER_GROUP_ID, RUN, USER, USER_ID
+from tests.engines.layout import (
+    DATA,
+    DOCKER_GROUP_ID,
+    MARK_VARIABLE,
+    RUN,
+    USER,
+    USER_ID,
+)
 from tests.engines.shell import (
     EngineError,
     locked,
@@ -118,6 +125,7 @@ def clear_room(place: Place) -> None:
     if holder:
         stop(holder, seconds=5)
     _pid_file(place).unlink(missing_ok=True)
+    _remove_cgroups(place)
     for slot in _slots_of(place):
         _disconnect(slot)
         (RUN / "slots" / str(slot)).unlink()
@@ -130,31 +138,64 @@ def _pid_file(place: Place) -> Path:
 def _entered(holder: int) -> bool:
     process = Path(f"/proc/{holder}")
     return (process / "comm").read_text().strip() == "sleep" and all(
-        os.readlink(process / "ns" / name) != os.readlink(f"/proc/self/ns/{name}")
-        for name in ("mnt", "net")
+        _namespace(holder, name) != _namespace(os.getpid(), name) for name in ("mnt", "net")
     )
+
+
+def marked(place: Place) -> list[int]:
+    """Return the processes that the harness started for an engine, and what those started."""
+    mark = f"{MARK_VARIABLE}={place.name}".encode()
+    found = []
+    for pid in _processes():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment.split(b"\0"):
+            found.append(pid)
+    return found
 
 
 def _inhabitants(place: Place, holder: int | None) -> list[int]:
     """Return the processes of a room and of its containers, by namespace and by cgroup."""
-    found: set[int] = set()
-    if holder:
-        net = os.readlink(f"/proc/{holder}/ns/net")
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.readlink(process / "ns/net") == net:
-                    found.add(int(process.name))
-            except OSError:
-                continue
-    for procs in Path("/sys/fs/cgroup").glob(f"**/{place.cgroup}/**/cgroup.procs"):
-        found.update(int(pid) for pid in procs.read_text().split())
+    found = set(marked(place))
+    rooms = {_namespace(holder, "net")} if holder else set()
+    # A rootless engine's containers are in no cgroup of its own, but in its user namespace.
+    users = {_namespace(pid, "user") for pid in found} - {_namespace(os.getpid(), "user"), None}
+    for pid in _processes():
+        if _namespace(pid, "net") in rooms or _namespace(pid, "user") in users:
+            found.add(pid)
+    for group in _cgroups(place):
+        for procs in group.glob("**/cgroup.procs"):
+            found.update(int(pid) for pid in procs.read_text().split())
     return sorted(found - {holder, os.getpid()})
 
 
+def _processes() -> list[int]:
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*")]
+
+
+def _namespace(pid: int, name: str) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{name}")
+    except OSError:
+        return None
+
+
+def _cgroups(place: Place) -> list[Path]:
+    hierarchies = Path("/sys/fs/cgroup")
+    return [*hierarchies.glob(place.cgroup), *hierarchies.glob(f"*/{place.cgroup}")]
+
+
+def _remove_cgroups(place: Place) -> None:
+    for top in _cgroups(place):
+        for group in sorted([top, *top.glob("**/")], reverse=True):
+            if group.is_dir():
+                group.rmdir()
+
+
 def _slots_of(place: Place) -> list[int]:
-    return [
-        int(file.name) for file in (RUN / "slots").glob("*") if file.read_text() == place.name
-    ]
+    return [int(file.name) for file in (RUN / "slots").glob("*") if file.read_text() == place.name]
 
 
 def _take_slot(place: Place) -> int:
@@ -244,7 +285,8 @@ def _name_servers() -> str:
     """Return a resolv.conf without loopback addresses: those are the host's own."""
     for source in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         lines = _read(Path(source)).splitlines(keepends=True)
-        usable = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
+        own = ("nameserver 127.", "nameserver ::1")
+        usable = [line for line in lines if not line.startswith(own)]
         if any(line.startswith("nameserver") for line in usable):
             return "".join(usable)
     return ""

@@ -20,14 +20,23 @@ HOST_PROGRAMS = {
 }
 """The programs that the host itself must have, and the package of each."""
 
-_COMMON = (
-    "base-files busybox-static coreutils dash docker-registry docker.io iptables kmod mount procps util-linux"
-    " xz-utils"
-).split()
-_PACKAGES = {
-    "bookworm": [*_COMMON, *"fuse-overlayfs iproute2 rootlesskit slirp4netns uidmap".split()],
-    "trixie": [*_COMMON, *"docker-buildx docker-cli docker-compose".split()],
-}
+_COMMON = [
+    "base-files",
+    "busybox-static",
+    "coreutils",
+    "dash",
+    "docker-registry",
+    "docker.io",
+    "iptables",
+    "kmod",
+    "mount",
+    "procps",
+    "util-linux",
+    "xz-utils",
+]
+_ROOTLESS = ["fuse-overlayfs", "iproute2", "rootlesskit", "slirp4netns", "uidmap"]
+_CLIENTS = ["docker-buildx", "docker-cli", "docker-compose"]
+_PACKAGES = {"bookworm": [*_COMMON, *_ROOTLESS], "trixie": [*_COMMON, *_CLIENTS]}
 _MERGED_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
 _SLIM = [
     "--dpkgopt=path-exclude=/usr/share/doc/*",

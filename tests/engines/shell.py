@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+
+_KILL_SECONDS = 10
 
 
 class EngineError(Exception):
@@ -22,7 +25,8 @@ class EngineError(Exception):
 
 def say(text: str) -> None:
     """Print one line of progress."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def run(command: Sequence[str], *, text: str | None = None) -> str:
@@ -95,16 +99,15 @@ def read_pid(path: Path) -> int | None:
 
 def stop(pid: int, *, seconds: float) -> None:
     """End a process: politely, and after that many seconds by force."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(pid, sign)
-        except ProcessLookupError:
-            return
-        try:
-            wait_for(lambda: not alive(pid), seconds, f"process {pid} to end")
-        except EngineError:
-            continue
+    try:
+        if seconds:
+            os.kill(pid, signal.SIGTERM)
+            with suppress(EngineError):
+                wait_for(lambda: not alive(pid), seconds, f"process {pid} to end")
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
         return
+    wait_for(lambda: not alive(pid), _KILL_SECONDS, f"process {pid} to end after SIGKILL")
 
 
 def start_detached(command: Sequence[str], log: Path) -> int:
