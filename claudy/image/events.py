@@ -76,7 +76,18 @@ class Notice:
     text: str
 
 
-Event = Phase | Step | Layer | Log | Notice
+@record
+class Done:
+    """All work on images is over, for better or worse; the last event.
+
+    Args:
+        failed: whether it ended with an error, which is raised after this.
+    """
+
+    failed: bool = False
+
+
+Event = Phase | Step | Layer | Log | Notice | Done
 
 if TYPE_CHECKING:
     Report = Callable[[Event], None]
