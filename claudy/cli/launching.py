@@ -47,6 +47,16 @@ def build_request(  # noqa: PLR0913
     )
 
 
+def print_plan(console: Console, request: Request) -> int:
+    """Print the `docker run` line that a launch amounts to."""
+    from claudy.sandbox.plan import docker_run, shell_line
+    from claudy.sandbox.start import planned
+
+    plan, session = planned(request)
+    console.result(shell_line(docker_run(plan, session)))
+    return 0
+
+
 def show_progress(console: Console, event: Any) -> None:
     """Show what happens to an image; the display is imported when there is something to show."""
     raise NotImplementedError

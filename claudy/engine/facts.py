@@ -6,6 +6,7 @@ import marshal
 import os
 import sys
 
+from claudy.host.places import cache_dir
 from claudy.record import record
 
 TYPE_CHECKING = False
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
     from claudy.engine.client import Engine
     from claudy.engine.identity import EngineFacts
     from claudy.host.endpoint import Endpoint
-
-
-def cache_dir(env: Mapping[str, str]) -> str:
-    """Return the directory for what can be found out again."""
-    if sys.platform == "linux":
-        base = env.get("XDG_CACHE_HOME", "").strip()
-        base = base if os.path.isabs(base) else os.path.expanduser("~/.cache")
-        return f"{base}/claudy"
-    import platformdirs
-
-    return platformdirs.user_cache_dir("claudy", appauthor=False)
 
 
 @record

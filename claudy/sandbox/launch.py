@@ -13,6 +13,7 @@ import _signal
 
 from claudy.engine.client import Engine
 from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Terminated
+from claudy.host.places import PROJECT_FILE, config_file, state_dir
 from claudy.record import record, replace
 from claudy.sandbox.leave import leave
 from claudy.sandbox.plan import Session
@@ -74,12 +75,9 @@ def inputs(request: Request, endpoint: Endpoint) -> tuple[Any, ...]:
 
     Variables by value, files by their stat; a launch with options is never taken for another.
     """
-    from claudy.settings.load import PROJECT_FILE, user_file
-    from claudy.settings.trust import state_dir
-
     env = request.env
     names = sorted(n for n in env if n.startswith(("CLAUDY_", "DOCKER_", "XDG_")))
-    files = [user_file(env), f"{request.project.path}/{PROJECT_FILE}", state_dir(env) + "/trust"]
+    files = [config_file(env), f"{request.project.path}/{PROJECT_FILE}", state_dir(env) + "/trust"]
     if not env.get("CLAUDY_IMAGE"):
         from claudy.image.reference import source_files
 
@@ -270,6 +268,21 @@ def _terminate(number: int, _frame: object) -> None:
     raise Terminated(number)
 
 
+def endpoint_for(request: Request) -> Endpoint:
+    """Return the endpoint that options and environment name."""
+    from claudy.host.endpoint import resolve
+
+    flags = request.flags
+    return resolve(
+        env=request.env,
+        home=request.home,
+        platform=request.platform,
+        uid=request.uid,
+        host=flags.get("host"),
+        context=flags.get("context"),
+    )
+
+
 def launch(request: Request) -> int:
     """Open a session in the project's sandbox.
 
@@ -279,18 +292,7 @@ def launch(request: Request) -> int:
     Raises:
         ClaudyError: it could not be opened.
     """
-    from claudy.host.endpoint import resolve
-
-    flags = request.flags
-    endpoint = resolve(
-        env=request.env,
-        home=request.home,
-        platform=request.platform,
-        uid=request.uid,
-        host=flags.get("host"),
-        context=flags.get("context"),
-    )
-    return Launch(request, endpoint).run()
+    return Launch(request, endpoint_for(request)).run()
 
 
 __all__ = ["ClaudyError", "Launch", "Request", "launch"]

@@ -50,7 +50,8 @@ def _asked(
     """Return the group from the cache, or ask."""
     import json
 
-    from claudy.engine.facts import cache_dir, socket_identity
+    from claudy.engine.facts import socket_identity
+    from claudy.host.places import cache_dir
 
     path = f"{cache_dir(env)}/socket-group.json"
     stamp = [engine.endpoint.url, facts.version, facts.socket_source, *socket_identity(engine.endpoint)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from claudy.engine.facts import Known
-    from claudy.sandbox.launch import Launch
+    from claudy.sandbox.launch import Launch, Request
+    from claudy.sandbox.plan import Session
     from claudy.settings.model import Settings
 
 _TRIES = 6
@@ -201,8 +202,22 @@ class Prepared:
             )
 
 
-def prepare(launch: Launch) -> Prepared:
+def planned(request: Request) -> tuple[Plan, Session]:
+    """Return what a launch would start, changing nothing."""
+    from claudy.sandbox.launch import Launch, endpoint_for
+
+    launch = Launch(request, endpoint_for(request))
+    prepared = prepare(launch, dry=True)
+    taken = session_env(prepared.settings["env"], request.env, tty=launch.session.tty)
+    return prepared.plan, replace(launch.session, env=taken)
+
+
+def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
     """Find out what to start for a launch: settings, engine, user, image, plan.
+
+    Args:
+        launch: the launch.
+        dry: build and pull nothing; the plan names the image that would be run.
 
     Raises:
         ClaudyError: it can't be started; the error says why.
@@ -231,6 +246,7 @@ def prepare(launch: Launch) -> Prepared:
         user,
         facts=known.facts,
         env=request.env,
+        dry=dry,
         progress=request.progress,
         confirm=request.confirm,
     )

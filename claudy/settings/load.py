@@ -5,34 +5,13 @@ from __future__ import annotations
 import os
 
 from claudy.errors import SettingsError
+from claudy.host.places import PROJECT_FILE, config_file
 from claudy.settings.model import BY_NAME, SETTINGS, Settings, Value, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-PROJECT_FILE = ".claudy.toml"
-
-
-def user_file(env: Mapping[str, str]) -> str:
-    """Return the path of the user's settings file.
-
-    `CLAUDY_CONFIG`, else `config.toml` where platformdirs puts it. On Linux that place is worked
-    out here, because importing platformdirs takes as long as everything else before the launch; a
-    test compares the two.
-    """
-    if env.get("CLAUDY_CONFIG"):
-        return env["CLAUDY_CONFIG"]
-    import sys
-
-    if sys.platform == "linux":
-        base = env.get("XDG_CONFIG_HOME", "").strip()
-        base = base if os.path.isabs(base) else os.path.expanduser("~/.config")
-        return f"{base}/claudy/config.toml"
-    import platformdirs
-
-    return f"{platformdirs.user_config_dir('claudy', appauthor=False)}/config.toml"
 
 
 def load(
@@ -48,7 +27,7 @@ def load(
     Raises:
         SettingsError: a file can't be read or parsed, a key is unknown, a value is wrong.
     """
-    personal = user_file(env)
+    personal = config_file(env)
     own = f"{project}/{PROJECT_FILE}" if project else ""
     layers: list[tuple[str, dict[str, Any]]] = []
     if os.path.exists(personal):

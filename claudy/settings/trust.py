@@ -10,25 +10,13 @@ from __future__ import annotations
 import os
 
 from claudy.errors import ClaudyError
+from claudy.host.places import state_dir
 from claudy.settings.model import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-
-def state_dir(env: Mapping[str, str]) -> str:
-    """Return the directory that keeps what claudy has to remember."""
-    import sys
-
-    if sys.platform == "linux":
-        base = env.get("XDG_STATE_HOME", "").strip()
-        base = base if os.path.isabs(base) else os.path.expanduser("~/.local/state")
-        return f"{base}/claudy"
-    import platformdirs
-
-    return platformdirs.user_state_dir("claudy", appauthor=False)
 
 
 def _mark(path: str, content: bytes, env: Mapping[str, str]) -> str:

@@ -1,0 +1,105 @@
+"""`claudy run`, which is `claudy` itself: open the project's sandbox."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from claudy.cli import options
+from claudy.cli.app import typer_app
+from claudy.cli.console import Console
+from claudy.cli.launching import build_request, print_plan
+
+app = typer_app()
+List = list[str] | None
+
+
+@app.command("run")
+def run(  # noqa: PLR0913 - the launch options of product.md
+    ctx: typer.Context,
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIRECTORY]", help="The project.", show_default=False)
+    ] = ".",
+    *,
+    docker: Annotated[
+        str | None,
+        typer.Option(metavar="guard|host|none", help="How the sandbox reaches Docker."),
+    ] = None,
+    host: options.Host = None,
+    context: options.Context = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="REF", help="Use that image instead of the bundled one.")
+    ] = None,
+    pull: Annotated[
+        str | None, typer.Option(metavar="missing|always|never", help="When to pull it.")
+    ] = None,
+    env: Annotated[
+        List, typer.Option("-e", "--env", metavar="K[=V]", help="Environment inside; K passes it on.")
+    ] = None,
+    volume: Annotated[
+        List, typer.Option("-v", "--volume", metavar="SRC:DST[:ro]", help="Mount something more.")
+    ] = None,
+    publish: Annotated[
+        List, typer.Option("-p", "--publish", metavar="PORT", help="Publish, as in docker run.")
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Network of the sandbox.")
+    ] = None,
+    cpus: Annotated[str | None, typer.Option(metavar="N", help="Limit of CPUs.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Limit of memory.")] = None,
+    pids_limit: Annotated[
+        str | None, typer.Option(metavar="N", help="Limit of processes.")
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Mount the project read-only.")
+    ] = False,
+    sudo: Annotated[bool, typer.Option("--sudo", help="Passwordless sudo inside.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="A second sandbox of this project.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running after the last session.")
+    ] = False,
+    recreate: Annotated[bool, typer.Option("--recreate", help="Replace a running one.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the docker run line; change nothing.")
+    ] = False,
+    yes: options.Yes = False,
+    no_input: options.NoInput = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+    version: options.Version = False,
+) -> int:
+    """Open the project's sandbox (same as claudy without a command)."""
+    from claudy.sandbox.launch import launch
+
+    console = Console(os.environ, quiet=quiet, debug=debug, yes=yes, no_input=no_input)
+    if version:
+        from claudy import __version__
+
+        console.result(f"claudy {__version__}")
+        return 0
+    given = {
+        "docker": docker,
+        "host": host,
+        "context": context,
+        "image": image,
+        "pull": pull,
+        "env": env or None,
+        "volumes": volume or None,
+        "publish": publish or None,
+        "network": network,
+        "cpus": cpus,
+        "memory": memory,
+        "pids_limit": pids_limit,
+        "read_only": read_only or None,
+        "sudo": sudo or None,
+        "keep": keep or None,
+    }
+    flags = {name: value for name, value in given.items() if value is not None}
+    request = build_request(
+        console, directory, ctx.obj or (), flags, new=new, recreate=recreate
+    )
+    if dry_run:
+        return print_plan(console, request)
+    return launch(request)

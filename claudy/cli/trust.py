@@ -1,0 +1,56 @@
+"""`claudy trust`: accept what the project's `.claudy.toml` asks for."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from claudy.cli import options
+from claudy.cli.app import typer_app
+from claudy.cli.console import Console
+from claudy.errors import ClaudyError, Declined
+from claudy.host.places import PROJECT_FILE
+from claudy.sandbox.project import find_project
+from claudy.settings.load import read_file
+from claudy.settings.trust import accept, privileged, revoke
+
+app = typer_app()
+
+
+@app.command("trust")
+def trust(
+    directory: Annotated[
+        str, typer.Argument(metavar="[DIRECTORY]", help="The project.", show_default=False)
+    ] = ".",
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Take it back.")] = False,
+    yes: options.Yes = False,
+    no_input: options.NoInput = False,
+) -> int:
+    """Accept what the project's .claudy.toml asks for."""
+    console = Console(os.environ, yes=yes, no_input=no_input)
+    path = f"{find_project(directory).path}/{PROJECT_FILE}"
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        message = f"{path} can't be read: {error.strerror}."
+        raise ClaudyError(message, "claudy config set --project KEY VALUE") from error
+    if remove:
+        known = revoke(path, content, os.environ)
+        console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
+        return 0
+    parsed = read_file(path)
+    names = privileged(parsed)
+    if not names:
+        console.notice(f"{path} asks for nothing that needs your trust.")
+        return 0
+    for name in names:
+        console.result(f"{name} = {parsed[name]!r}")
+    if not console.confirm(f"Let {path} do this, as long as the file stays as it is?"):
+        raise Declined("Nothing was changed.")
+    accept(path, content, os.environ)
+    console.notice(f"{path} is trusted.")
+    return 0
