@@ -150,7 +150,7 @@ ENDPOINTS = (
     Endpoint("POST", "/grpc", "refuse", "BuildKit's control API reaches all builds of the host; set DOCKER_BUILDKIT=0", (), HIJACK),
     # -- what is never forwarded
     *(
-        Endpoint(method, path, "refuse", why)
+        Endpoint(method, path, "no_plugin" if method == "GET" and why == _PLUGIN else "no_swarm" if method == "GET" and why == _SWARM else "refuse", why)
         for why, routes in (
             (_SWARM, "GET /swarm|POST /swarm/init|POST /swarm/join|POST /swarm/leave|POST /swarm/update|GET /swarm/unlockkey|POST /swarm/unlock|GET /services|POST /services/create|GET /services/{any}|DELETE /services/{any}|POST /services/{any}/update|GET /services/{any}/logs|GET /nodes|GET /nodes/{any}|DELETE /nodes/{any}|POST /nodes/{any}/update|GET /tasks|GET /tasks/{any}|GET /tasks/{any}/logs|GET /secrets|POST /secrets/create|GET /secrets/{any}|DELETE /secrets/{any}|POST /secrets/{any}/update|GET /configs|POST /configs/create|GET /configs/{any}|DELETE /configs/{any}|POST /configs/{any}/update"),
             (_PLUGIN, "GET /plugins|GET /plugins/privileges|GET /plugins/{any}/json|DELETE /plugins/{any}|POST /plugins/{any}/enable|POST /plugins/{any}/disable|POST /plugins/pull|POST /plugins/{any}/push|POST /plugins/{any}/upgrade|POST /plugins/{any}/set|POST /plugins/create"),

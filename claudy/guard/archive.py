@@ -1,0 +1,162 @@
+"""Image archives, unpacked and packed again: what the daemon reads is what was checked.
+
+Two tar readers can disagree about a crafted archive, so the sandbox's bytes never reach the
+daemon: members are read by `tarfile`, refused if they are odd, and written into a new archive
+without any tag. Tags are put on afterwards, one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import tarfile
+import tempfile
+from typing import IO, TYPE_CHECKING
+
+from claudy.guard import strictjson
+from claudy.guard.refusal import Denied, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAX_MEMBERS = 20_000
+MAX_META = 16 * 1024 * 1024
+_NAME = re.compile(r"(?!/)(?!.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9._/:-]{1,400}")
+_DROPPED = {"repositories", "index.json", "oci-layout"}
+_BLOCK = 1024 * 1024
+
+
+class Parcel:
+    """An image archive in a file.
+
+    Args:
+        file: the archive, open for reading.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        try:
+            self._tar = tarfile.open(fileobj=file, mode="r:*")  # noqa: SIM115 - lives as long as the file
+            self._members = self._tar.getmembers()
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise invalid("the archive can't be read") from error
+        self._check()
+        self._manifest = self._read_manifest()
+
+    def _check(self) -> None:
+        names = [self._key(member.name) for member in self._members]
+        if len(names) > MAX_MEMBERS or len(set(names)) != len(names):
+            raise invalid("the archive has too many members, or one twice")
+        for member in self._members:
+            plain = member.isreg() or member.isdir() or (member.issym() and self._inside(member))
+            if not plain or member.issparse() or not _NAME.fullmatch(self._key(member.name) or "."):
+                raise invalid(f"the archive has an odd member: {member.name[:100]!r}")
+
+    @staticmethod
+    def _key(name: str) -> str:
+        return name.removeprefix("./").rstrip("/")
+
+    @staticmethod
+    def _inside(member: tarfile.TarInfo) -> bool:
+        """Whether a link is one that old `docker save` writes for a layer it has already."""
+        return bool(re.fullmatch(r"\.\./[0-9a-f]{64}/layer\.tar", member.linkname))
+
+    def _read_manifest(self) -> list[dict[str, object]]:
+        raw = self._content("manifest.json")
+        found = strictjson.parse(raw, "manifest.json")
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise invalid("manifest.json is not a list")
+        for entry in found:
+            names = entry.get("RepoTags") or []
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise invalid("manifest.json has malformed tags")
+            if not entry.keys() <= {"Config", "RepoTags", "Layers", "Parent", "LayerSources"}:
+                raise invalid("manifest.json has unknown keys")
+        return found
+
+    def _content(self, name: str) -> bytes:
+        member = next((m for m in self._members if self._key(m.name) == name and m.isreg()), None)
+        if member is None:
+            raise invalid(f"the archive has no {name}; only `docker save` archives are loaded")
+        if member.size > MAX_META:
+            raise invalid(f"{name} is too large")
+        file = self._tar.extractfile(member)
+        return file.read() if file else b""
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags that the archive would put."""
+        return [str(name) for entry in self._manifest for name in entry.get("RepoTags") or []]  # type: ignore[attr-defined]
+
+    @property
+    def images(self) -> list[tuple[str, list[str]]]:
+        """Image ids (the digest of the config, as the daemon computes it) with their tags."""
+        return [
+            (
+                f"sha256:{hashlib.sha256(self._content(self._key(str(entry['Config'])))).hexdigest()}",
+                [str(name) for name in entry.get("RepoTags") or []],  # type: ignore[attr-defined]
+            )
+            for entry in self._manifest
+        ]
+
+    def repacked(self) -> Iterator[bytes]:
+        """Yield the archive anew, without tags and without what could carry them."""
+        bare = [{**entry, "RepoTags": None} for entry in self._manifest]
+        yield from _file("manifest.json", json.dumps(bare).encode())
+        for member in self._members:
+            name = self._key(member.name)
+            if not name or name in _DROPPED or name == "manifest.json":
+                continue
+            yield _header(member, name)
+            if member.isreg():
+                yield from self._data(member)
+        yield b"\0" * 1024
+
+    def _data(self, member: tarfile.TarInfo) -> Iterator[bytes]:
+        file = self._tar.extractfile(member)
+        left = member.size
+        while file and left:
+            data = file.read(min(_BLOCK, left))
+            if not data:
+                raise invalid("the archive is cut short")
+            left -= len(data)
+            yield data
+        yield b"\0" * (-member.size % 512)
+
+
+def _header(member: tarfile.TarInfo, name: str) -> bytes:
+    fresh = tarfile.TarInfo(name)
+    fresh.size = member.size if member.isreg() else 0
+    fresh.type = tarfile.REGTYPE if member.isreg() else member.type
+    fresh.linkname = member.linkname if member.issym() else ""
+    fresh.mode = 0o755 if member.isdir() else 0o644
+    fresh.mtime = int(member.mtime)
+    return fresh.tobuf(tarfile.PAX_FORMAT)
+
+
+def _file(name: str, data: bytes) -> Iterator[bytes]:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    member.mode = 0o644
+    yield member.tobuf(tarfile.PAX_FORMAT)
+    yield io.BytesIO(data).getvalue() + b"\0" * (-len(data) % 512)
+
+
+@contextlib.contextmanager
+def spooled(pieces: Iterable[bytes]) -> Iterator[Parcel]:
+    """Write an archive to a temporary file and look at it.
+
+    Raises:
+        Denied: it can't be read, is odd, or the disk is full.
+    """
+    with tempfile.TemporaryFile(prefix="claudy-load-") as file:
+        try:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+        except OSError as error:
+            raise Denied(507, f"claudy guard: the archive can't be kept: {error.strerror}.") from error
+        file.seek(0)
+        yield Parcel(file)

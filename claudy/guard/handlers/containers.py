@@ -1,0 +1,166 @@
+"""Requests about owned containers and their execs, and the list of containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from claudy.guard import strictjson, views
+from claudy.guard.handlers import pruning
+from claudy.guard.handlers.create import require_free_name
+from claudy.guard.policy.create import update_body
+from claudy.guard.policy.objects import exec_body, exec_start_body
+from claudy.guard.refusal import BAD_REQUEST
+
+if TYPE_CHECKING:
+    from claudy.guard.exchange import Exchange
+
+_JSON = {"Content-Type": "application/json"}
+# Filters on what everybody may see of a container; with any other, others' are left out, since
+# the answer itself would tell what their labels, mounts and networks are.
+_VISIBLE = frozenset({"id", "name", "status", "ancestor"})
+_FILTERS = _VISIBLE | {
+    "label", "exited", "volume", "network", "publish", "expose", "health", "is-task", "since", "before",
+}  # fmt: skip
+
+
+def forward(x: Exchange) -> None:
+    """Forward a request whose references were resolved."""
+    x.reply(x.open())
+
+
+def containers(x: Exchange) -> None:
+    """List containers: owned ones whole, others as far as they are visible."""
+    filters = x.filters(_FILTERS)
+    query = [pair for pair in x.query if pair[0] not in {"filters", "since", "before"}]
+    for key in ("since", "before"):
+        if ref := x.value(key):
+            query.append((key, x.objects.container(ref)))
+        if key in filters:
+            filters[key] = [x.objects.container(ref) for ref in filters[key]]
+    if filters:
+        query.append(("filters", strictjson.dump(filters).decode()))
+    status, found, answer = x.ask(query=query)
+    if status >= BAD_REQUEST:
+        x.reply_error(status, strictjson.dump(found))
+        return
+    others = x.services.settings.visibility == "all" and filters.keys() <= _VISIBLE
+    shown = [
+        views.listed_container(entry, x.ledger)
+        for entry in found
+        if others or x.ledger.owns("containers", entry["Id"])
+    ]
+    x.reply_json(answer, shown)
+
+
+def inspect(x: Exchange) -> None:
+    """Inspect an owned container, paths mapped back."""
+    status, found, answer = x.ask()
+    if status >= BAD_REQUEST:
+        x.reply_error(status, strictjson.dump(found))
+        return
+    x.reply_json(answer, views.inspected(found, x.ledger.get("containers", found["Id"]) or {}))
+
+
+def start(x: Exchange) -> None:
+    """Start a container."""
+    with x.services.starter.starting(x.refs["container"]):
+        answer = x.open()
+        x.reply(answer)
+
+
+def restart(x: Exchange) -> None:
+    """Restart a container; in two steps where its bind sources must be looked at between."""
+    if x.services.starter.safe_by_itself:
+        forward(x)
+        return
+    stopped = x.open(path=f"/containers/{x.refs['container']}/stop")
+    if stopped.status >= BAD_REQUEST:
+        x.reply(stopped)
+        return
+    stopped.close()
+    with x.services.starter.starting(x.refs["container"]):
+        x.reply(x.open(path=f"/containers/{x.refs['container']}/start", query=[]))
+
+
+def unpause(x: Exchange) -> None:
+    """Unpause a container, but not during a start that holds the workspace still."""
+    with x.services.starter.writing():
+        forward(x)
+
+
+def upload(x: Exchange) -> None:
+    """Copy into a container."""
+    with x.services.starter.writing():
+        x.reply(x.open(body=x.client.body(), headers={"Content-Type": "application/x-tar"}))
+
+
+def hijack(x: Exchange) -> None:
+    """Attach to a container."""
+    x.client.read_body(64)
+    x.hijack()
+
+
+def update(x: Exchange) -> None:
+    """Change a container's resources."""
+    body = x.json_body(update_body)
+    if not x.services.starter.safe_by_itself and body.get("RestartPolicy"):
+        record = x.ledger.get("containers", x.refs["container"]) or {}
+        if record.get("sources"):
+            body["RestartPolicy"] = {"Name": "no"}
+    x.reply(x.open(body=strictjson.dump(body), headers=_JSON))
+
+
+def rename(x: Exchange) -> None:
+    """Rename a container."""
+    name = x.value("name").lstrip("/")
+    require_free_name(x, name)
+    x.reply(x.open(query=[("name", name)]))
+
+
+def remove(x: Exchange) -> None:
+    """Remove a container; its record stays until the next worker, ids never come back."""
+    forward(x)
+
+
+def prune(x: Exchange) -> None:
+    """Remove owned stopped containers."""
+    x.client.answer_json(200, pruning.containers(x))
+
+
+# -- exec ------------------------------------------------------------------------------------
+
+
+def exec_create(x: Exchange) -> None:
+    """Prepare a process in a container."""
+    x.reply(x.open(body=strictjson.dump(x.json_body(exec_body)), headers=_JSON))
+
+
+def exec_start(x: Exchange) -> None:
+    """Start a process and relay its streams."""
+    body: dict[str, Any] = x.json_body(exec_start_body, optional=True)
+    x.hijack(strictjson.dump(body))
+
+
+def exec_inspect(x: Exchange) -> None:
+    """Inspect a process."""
+    forward(x)
+
+
+HANDLERS = {
+    "forward": forward,
+    "containers": containers,
+    "inspect": inspect,
+    "start": start,
+    "restart": restart,
+    "unpause": unpause,
+    "upload": upload,
+    "hijack": hijack,
+    "update": update,
+    "rename": rename,
+    "remove_container": remove,
+    "prune_containers": prune,
+    "exec_create": exec_create,
+    "exec_start": exec_start,
+    "exec_inspect": exec_inspect,
+}
+

@@ -1,0 +1,173 @@
+"""POST /containers/create: the body after its table, mounts, ports, and the record."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from claudy.guard import mounts, ports, strictjson
+from claudy.guard.handlers.making import marks, new_token
+from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
+from claudy.guard.policy.create import create_body
+from claudy.guard.policy.references import SHORT_ID, looks_like_id
+from claudy.guard.refusal import BAD_REQUEST, CONFLICT, Denied, refused
+
+if TYPE_CHECKING:
+    from claudy.guard.exchange import Exchange
+
+_HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+def create(x: Exchange) -> None:
+    """Create a container that is the project's."""
+    body = x.json_body(create_body)
+    name = x.value("name").lstrip("/")
+    require_free_name(x, name)
+    host: dict[str, Any] = body.setdefault("HostConfig", {})
+    require_budget(x, host)
+    asked = {
+        "Binds": host.get("Binds"),
+        "Mounts": host.get("Mounts"),
+    }
+    plan = mounts.plan(
+        mounts.wanted(host),
+        x.services.workspace,
+        x.services.settings,
+        api=x.daemon.newest,
+        volume=workspace_volume(x.services.settings),
+    )
+    for volume in plan.volumes:
+        ensure_volume(x, volume)
+    version = x.version
+    if any(m["Type"] == "volume" and m.get("VolumeOptions", {}).get("Subpath") for m in plan.mounts):
+        ensure_volume(x, workspace_volume(x.services.settings), own=True)
+        version = max(version, mounts.SUBPATH_API)
+    host["Binds"], host["Mounts"] = plan.binds, plan.mounts
+    if plan.uses_workspace and not x.services.starter.safe_by_itself:
+        host["RestartPolicy"] = {"Name": "no"}
+    _publish(x, body, host)
+    _apply_budget(x, host)
+    token = new_token()
+    body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
+    x.ledger.intend("containers", token)
+    query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
+    try:
+        answer = x.open(
+            body=strictjson.dump(body),
+            headers={"Content-Type": "application/json"},
+            query=query,
+            version=version,
+        )
+        raw = answer.read()
+    except Denied:
+        # Made or not: the next worker, or the next look, finds out by the token.
+        raise
+    if answer.status >= BAD_REQUEST:
+        x.ledger.drop_intent(token)
+        x.reply_error(answer.status, raw)
+        return
+    made = json.loads(raw)
+    x.ledger.settle(token, "containers", made["Id"], asked=asked, sources=plan.sources)
+    record_anonymous(x, made["Id"], set(plan.volumes))
+    x.reply_json(answer, made)
+
+
+def record_anonymous(x: Exchange, container: str, named: set[str]) -> None:
+    """Record the volumes that the daemon made for a container."""
+    _, found = x.daemon.json("GET", f"/containers/{container}/json")
+    ours = workspace_volume(x.services.settings)
+    for mount in (found or {}).get("Mounts") or []:
+        volume = mount.get("Name", "")
+        if mount.get("Type") != "volume" or volume in named or volume == ours or not volume:
+            continue
+        if not x.ledger.owns("volumes", volume) and len(volume) == 64:  # noqa: PLR2004 - a random name
+            _, made = x.daemon.json("GET", f"/volumes/{volume}")
+            x.ledger.add("volumes", volume, created=(made or {}).get("CreatedAt"), anonymous=True)
+
+
+def require_free_name(x: Exchange, name: str) -> None:
+    """Refuse names that someone would type to mean another container."""
+    if not name:
+        return
+    if looks_like_id(name):
+        raise refused(f"the name {name} looks like a container id", "Choose another name.")
+    if name.startswith("claudy-"):
+        raise refused(f"the name {name} is claudy's own", "Choose another name.")
+    if set(name) <= _HEX_DIGITS and len(name) < SHORT_ID:
+        _, found = x.daemon.json("GET", "/containers/json", [("all", "1")])
+        if any(
+            entry["Id"].startswith(name) and not x.ledger.owns("containers", entry["Id"])
+            for entry in found or []
+        ):
+            raise refused(f"the name {name} is a short id of another container", "Choose another.")
+
+
+def require_budget(x: Exchange, host: dict[str, Any]) -> None:
+    """Refuse a container too many."""
+    budget = x.objects.budget
+    if not budget.containers and not budget.ports:
+        return
+    _, found = x.daemon.json("GET", "/containers/json", [("all", "1")])
+    own = [entry for entry in found or [] if x.ledger.owns("containers", entry["Id"])]
+    if budget.containers and len(own) >= budget.containers:
+        raise refused(
+            f"the sandbox has {len(own)} containers and may have {budget.containers}",
+            "Remove some: docker container prune.",
+        )
+    wanted = sum(len(entries or [{}]) for entries in (host.get("PortBindings") or {}).values())
+    used = sum(
+        len({port.get("PublicPort") for port in entry.get("Ports") or [] if port.get("PublicPort")})
+        for entry in own
+    )
+    if budget.ports and wanted + used > budget.ports:
+        raise refused(
+            f"the sandbox has {used} published ports and may have {budget.ports}",
+            "Stop what you don't need.",
+        )
+
+
+def _apply_budget(x: Exchange, host: dict[str, Any]) -> None:
+    """Give a container that names no limit the budget's."""
+    budget = x.objects.budget
+    if budget.memory and not host.get("Memory"):
+        host["Memory"] = budget.memory
+        host.pop("MemorySwap", None)
+    if budget.nano_cpus and not host.get("NanoCpus"):
+        host.pop("CpuQuota", None)
+        host.pop("CpuPeriod", None)
+        host["NanoCpus"] = budget.nano_cpus
+    if budget.pids and not host.get("PidsLimit"):
+        host["PidsLimit"] = budget.pids
+
+
+def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> None:
+    """Name the addresses and ports of what is published."""
+    asked = dict(host.get("PortBindings") or {})
+    everywhere = x.objects.all_interfaces
+    if host.get("PublishAllPorts") and not everywhere:
+        exposed = set(body.get("ExposedPorts") or {})
+        _, image = x.daemon.json("GET", f"/images/{body.get('Image', '')}/json")
+        exposed |= set(((image or {}).get("Config") or {}).get("ExposedPorts") or {})
+        for port in exposed:
+            asked.setdefault(port if "/" in port else f"{port}/tcp", [{}])
+        host["PublishAllPorts"] = False
+    if asked:
+        gateways = gateways_of(x)
+        host["PortBindings"] = ports.plan(asked, gateways, everywhere=everywhere)
+
+
+def gateways_of(x: Exchange) -> list[str]:
+    """Return the host's addresses in the sandbox's networks."""
+    status, found = x.daemon.json("GET", f"/containers/{x.services.settings.sandbox}/json")
+    if status != 200:  # noqa: PLR2004
+        return []
+    networks = ((found or {}).get("NetworkSettings") or {}).get("Networks") or {}
+    return [net["Gateway"] for net in networks.values() if net.get("Gateway")]
+
+
+def conflict(name: str) -> Denied:
+    """Return dockerd's refusal of a taken name, without the other's id."""
+    return Denied(CONFLICT, f'Conflict. The name "/{name}" is already in use.')
+
+
+HANDLERS = {"create": create}

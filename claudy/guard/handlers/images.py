@@ -1,0 +1,314 @@
+"""Images: visible ones may be used, only the project's may change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from claudy.guard import archive, strictjson, views
+from claudy.guard.handlers import pruning, tags
+from claudy.guard.policy.create import commit_body
+from claudy.guard.policy.references import is_image_ref
+from claudy.guard.refusal import BAD_REQUEST, Denied, invalid, missing, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.guard.exchange import Exchange
+
+_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_LINK_LOCAL = ("169.254.", "[fe80", "metadata.")
+
+
+def images(x: Exchange) -> None:
+    """List images."""
+    x.filters(_FILTERS)
+    status, found, answer = x.ask(query=[pair for pair in x.query if pair[0] != "digests"])
+    if status >= BAD_REQUEST:
+        x.reply_error(status, strictjson.dump(found))
+        return
+    shown = [views.listed_image(i, x.ledger) for i in found if x.objects.image_is_visible(i["Id"])]
+    x.reply_json(answer, shown)
+
+
+def save(x: Exchange) -> None:
+    """Export visible images."""
+    for key, value in x.query:
+        if key == "names":
+            x.objects.visible_image(value)
+    x.reply(x.open())
+
+
+def tag(x: Exchange) -> None:
+    """Put a tag on a visible image."""
+    wanted = tags.joined(x.value("repo"), x.value("tag"))
+    if not wanted:
+        raise invalid("no name for the tag")
+    image = x.objects.image_id(x.refs["image"])
+    if not image:
+        raise missing("image", x.refs["image"])
+    tags.put(x, image, wanted)
+    x.client.answer(201, b"")
+
+
+def push(x: Exchange) -> None:
+    """Push an owned tag."""
+    ref = x.refs["ownref"]
+    wanted = tags.joined(ref, x.value("tag"))
+    if not x.objects.image_id(wanted):
+        raise missing("image", wanted)
+    _require_registry(wanted)
+    if not x.objects.tag_is_free(wanted):
+        raise refused(f"the tag {wanted} is the host's", "Tag the image anew and push that.")
+    x.client.read_body()
+    headers = _auth(x) or {"X-Registry-Auth": "e30="}
+    name, _, label = wanted.rpartition(":")
+    x.reply(x.open(path=f"/images/{name}/push", query=[("tag", label)], headers=headers))
+
+
+def remove_image(x: Exchange) -> None:
+    """Remove an owned tag, or an owned image."""
+    ref = x.refs["ownref"]
+    if not is_image_ref(ref):
+        raise missing("image", ref)
+    image = x.objects.image_id(ref)
+    if not image:
+        raise missing("image", ref)
+    by_id = image.removeprefix("sha256:").startswith(ref.removeprefix("sha256:"))
+    own = x.ledger.owns("images", image)
+    if by_id or "@" in ref:
+        if not own:
+            raise refused(f"the image {ref} is the host's", "Remove it on the host.")
+        _require_own_tags(x, image)
+        ref = image
+    else:
+        ref = tags.normalised(ref)
+        if not x.objects.tag_is_free(ref):
+            raise refused(f"the tag {ref} is the host's", "Remove it on the host.")
+    query = [("force", "1" if x.value("force") == "1" else "0")]
+    query.append(("noprune", "1" if x.value("noprune") == "1" or not _parent_is_own(x, image) else "0"))
+    status, found, answer = x.ask(path=f"/images/{ref}", query=query)
+    if status >= BAD_REQUEST:
+        x.reply_error(status, strictjson.dump(found))
+        return
+    for entry in found or []:
+        if "Deleted" in entry:
+            x.ledger.remove("images", entry["Deleted"])
+        if "Untagged" in entry:
+            x.ledger.remove("tags", entry["Untagged"])
+    x.reply_json(answer, found)
+
+
+def _require_own_tags(x: Exchange, image: str) -> None:
+    """Refuse to delete an image by id under a tag that the host put on it meanwhile."""
+    _, found = x.daemon.json("GET", f"/images/{image}/json")
+    for name in (found or {}).get("RepoTags") or []:
+        if not x.ledger.owns("tags", name) and not x.ledger.owns("images", image):
+            raise tags.taken(name)
+
+
+def _parent_is_own(x: Exchange, image: str) -> bool:
+    """Whether deleting untagged parents would delete only what the project made."""
+    while True:
+        _, found = x.daemon.json("GET", f"/images/{image}/json")
+        parent = str((found or {}).get("Parent", ""))
+        if not parent:
+            return True
+        if not x.ledger.owns("images", parent):
+            _, other = x.daemon.json("GET", f"/images/{parent}/json")
+            return bool((other or {}).get("RepoTags"))
+        image = parent
+
+
+# -- from outside ----------------------------------------------------------------------------
+
+
+def pull_or_import(x: Exchange) -> None:
+    """Pull an image, or import a file system."""
+    if x.value("fromImage"):
+        _pull(x)
+    elif x.value("fromSrc") == "-":
+        _import(x)
+    else:
+        raise invalid("neither fromImage nor fromSrc")
+
+
+def _pull(x: Exchange) -> None:
+    x.client.read_body(64)
+    ref, label = x.value("fromImage").removesuffix(":"), x.value("tag")
+    if not is_image_ref(ref):
+        raise invalid(f"invalid reference format: {ref[:200]}")
+    _require_registry(ref)
+    by_digest = "@" in ref or label.startswith("sha256:")
+    query = [("fromImage", ref), ("tag", label)] + [p for p in x.query if p[0] == "platform"]
+    pulled = ref
+    if by_digest:
+        pulled = ref if "@" in ref else f"{ref}@{label}"
+    else:
+        pulled = tags.joined(ref, label)
+        name, _, word = pulled.rpartition(":")
+        query[:2] = [("fromImage", name), ("tag", word)]
+        if not x.objects.tag_is_free(pulled):
+            digest = _same_digest(x, pulled)
+            query[:2] = [("fromImage", name), ("tag", digest)]
+    before = tags.all_images(x)
+    answer = x.open(query=query, headers=_auth(x))
+    if answer.status >= BAD_REQUEST:
+        x.reply(answer)
+        return
+    with answer:
+        x.client.send_head(
+            200, {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
+        )
+        for block in answer.response.blocks():
+            x.client.send_chunk(block)
+        image = x.objects.image_id(pulled)
+        if image:
+            tags.adopt(x, image, before)
+            x.ledger.add("seen", image)
+            if not by_digest and x.objects.tag_is_free(pulled):
+                x.ledger.add("tags", pulled, image=image)
+        x.client.end_chunks()
+
+
+def _same_digest(x: Exchange, tag: str) -> str:
+    """Return the digest of a host's tag, if the registry has the same; by digest no tag moves.
+
+    Raises:
+        Denied: the registry has another image, so that a pull would move the host's tag.
+    """
+    status, found = x.daemon.json("GET", f"/images/{tag}/json")
+    digests = [str(ref).rpartition("@")[2] for ref in (found or {}).get("RepoDigests") or []]
+    name = tag.rpartition(":")[0]
+    answer = x.daemon.open("GET", f"/distribution/{tag}/json", headers=_auth(x))
+    raw = answer.read()
+    if answer.status >= BAD_REQUEST:
+        raise Denied(answer.status, _message(raw))
+    offered = str(((json.loads(raw) or {}).get("Descriptor") or {}).get("digest", ""))
+    if status != 200 or offered not in digests:  # noqa: PLR2004
+        raise refused(
+            f"the tag {tag} is on an image of the host, and the registry has another",
+            f"Pull it on the host, or by digest: docker pull {name}@{offered}.",
+        )
+    return offered
+
+
+def _import(x: Exchange) -> None:
+    wanted = tags.joined(x.value("repo"), x.value("tag"))
+    if wanted:
+        tags.require_free(x, wanted)
+    before = tags.all_images(x)
+    query = [pair for pair in x.query if pair[0] not in {"repo", "tag"}]
+    answer = x.open(query=query, body=x.client.body(), headers={"Content-Type": "application/x-tar"})
+    raw = answer.read()
+    if answer.status >= BAD_REQUEST:
+        x.reply_error(answer.status, raw)
+        return
+    image = _last_id(raw)
+    if image:
+        tags.adopt(x, image, before)
+        if wanted:
+            tags.put(x, image, wanted)
+    x.client.answer(200, raw, x.fields(answer))
+
+
+def _last_id(raw: bytes) -> str:
+    for line in reversed(raw.split(b"\n")):
+        if line.strip():
+            status = str(json.loads(line).get("status", ""))
+            return status if status.startswith("sha256:") else ""
+    return ""
+
+
+def load(x: Exchange) -> None:
+    """Load images from an archive that is unpacked and packed again without its tags."""
+    before = tags.all_images(x)
+    with archive.spooled(x.client.body()) as parcel:
+        for wanted in parcel.tags:
+            tags.require_free(x, tags.normalised(wanted))
+        answer = x.open(
+            query=[("quiet", "1")], body=parcel.repacked(), headers={"Content-Type": "application/x-tar"}
+        )
+        raw = answer.read()
+        if answer.status >= BAD_REQUEST:
+            x.reply_error(answer.status, raw)
+            return
+        lines = list(_loaded(x, parcel, raw, before))
+    body = b"".join(strictjson.dump(line) + b"\r\n" for line in lines)
+    x.client.answer(200, body, x.fields(answer))
+
+
+def _loaded(
+    x: Exchange, parcel: archive.Parcel, raw: bytes, before: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    for text in raw.split(b"\n"):
+        entry = json.loads(text) if text.strip() else {}
+        if "errorDetail" in entry or "error" in entry:
+            yield entry
+            return
+    for image, names in parcel.images:
+        tags.adopt(x, image, before)
+        for name in names:
+            tags.put(x, image, tags.normalised(name))
+            yield {"stream": f"Loaded image: {name}\n"}
+        if not names:
+            yield {"stream": f"Loaded image ID: {image}\n"}
+
+
+def commit(x: Exchange) -> None:
+    """Make an image of an owned container."""
+    body = x.json_body(commit_body, optional=True)
+    container = x.objects.container(x.value("container"))
+    wanted = tags.joined(x.value("repo"), x.value("tag"))
+    if wanted:
+        tags.require_free(x, wanted)
+    before = tags.all_images(x)
+    kept = [pair for pair in x.query if pair[0] not in {"repo", "tag", "container"}]
+    status, made, answer = x.ask(
+        query=[*kept, ("container", container)],
+        body=strictjson.dump(body),
+        headers={"Content-Type": "application/json"},
+    )
+    if status >= BAD_REQUEST:
+        x.reply_error(status, strictjson.dump(made))
+        return
+    tags.adopt(x, made["Id"], before)
+    if wanted:
+        tags.put(x, made["Id"], wanted)
+    x.reply_json(answer, made)
+
+
+def prune_images(x: Exchange) -> None:
+    """Remove owned images that nothing uses."""
+    x.client.answer_json(200, pruning.images(x))
+
+
+def _auth(x: Exchange) -> dict[str, str]:
+    value = x.head.headers.get("x-registry-auth", "")
+    return {"X-Registry-Auth": value} if value and value.isascii() else {}
+
+
+def _require_registry(ref: str) -> None:
+    """Refuse registries at addresses that only exist to be asked for secrets."""
+    if ref.lower().startswith(_LINK_LOCAL):
+        raise refused(f"{ref[:100]} is not a registry", "Use a registry's name.")
+
+
+def _message(raw: bytes) -> str:
+    try:
+        return str(json.loads(raw)["message"])
+    except (ValueError, KeyError, TypeError):
+        return "the registry does not answer"
+
+
+HANDLERS = {
+    "images": images,
+    "save": save,
+    "tag": tag,
+    "push": push,
+    "remove_image": remove_image,
+    "pull_or_import": pull_or_import,
+    "load": load,
+    "commit": commit,
+    "prune_images": prune_images,
+}

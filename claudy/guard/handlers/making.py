@@ -1,0 +1,49 @@
+"""Making an owned object: an intent first, the object, then its record."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+from claudy.guard.ledger import TOKEN_LABEL
+
+if TYPE_CHECKING:
+    from claudy.guard.daemon import Daemon
+    from claudy.guard.ledger import Ledger
+    from claudy.guard.options import Settings
+
+_LISTS = {"containers": "/containers/json", "networks": "/networks", "volumes": "/volumes"}
+
+
+def new_token() -> str:
+    """Return a secret that nobody in the sandbox can know before its object exists."""
+    return secrets.token_hex(16)
+
+
+def marks(settings: Settings, token: str) -> dict[str, str]:
+    """Return the labels of an object that the project makes."""
+    return {
+        "claudy.project": settings.project_id,
+        "claudy.owner": settings.sandbox,
+        TOKEN_LABEL: token,
+    }
+
+
+def recover(daemon: Daemon, ledger: Ledger) -> None:
+    """Give objects their owner that were made just before a guard died."""
+    for token, intent in list(ledger.read()["intents"].items()):
+        kind = intent["kind"]
+        filters = json.dumps({"label": [f"{TOKEN_LABEL}={token}"]})
+        query = [("filters", filters)] + ([("all", "1")] if kind == "containers" else [])
+        status, found = daemon.json("GET", _LISTS[kind], query)
+        if status != 200:  # noqa: PLR2004
+            return
+        entries = found.get("Volumes") or [] if kind == "volumes" else found
+        for entry in entries:
+            if kind == "volumes":
+                ledger.settle(token, kind, entry["Name"], created=entry.get("CreatedAt"))
+            else:
+                ledger.settle(token, kind, entry["Id"])
+        if not entries:
+            ledger.drop_intent(token)

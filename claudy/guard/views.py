@@ -1,0 +1,113 @@
+"""What the sandbox may see of the daemon's answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from claudy.guard.ledger import Ledger
+
+LABEL_PREFIX = "claudy."
+_INFO_HIDDEN = (
+    "RegistryConfig HttpProxy HttpsProxy NoProxy Labels Swarm Plugins DockerRootDir ClusterStore "
+    "ClusterAdvertise GenericResources InitBinary FirewallBackend DiscoveredDevices CDISpecDirs "
+    "Containerd DefaultAddressPools"
+).split()
+
+
+def without_own_labels(labels: dict[str, str] | None) -> dict[str, str] | None:
+    """Return labels without claudy's."""
+    if not labels:
+        return labels
+    return {name: value for name, value in labels.items() if not name.startswith(LABEL_PREFIX)}
+
+
+def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Return an owned container's inspection with the mounts that were asked for.
+
+    Args:
+        found: the daemon's answer.
+        record: the ledger's record, with `asked` mounts and their `sources` by target.
+    """
+    config = found.get("Config") or {}
+    config["Labels"] = without_own_labels(config.get("Labels"))
+    host = found.get("HostConfig") or {}
+    asked = record.get("asked")
+    if asked is not None:
+        host["Binds"] = asked.get("Binds")
+        if asked.get("Mounts"):
+            host["Mounts"] = asked["Mounts"]
+        else:
+            host.pop("Mounts", None)
+        if asked.get("RestartPolicy"):
+            host["RestartPolicy"] = asked["RestartPolicy"]
+    sources = record.get("sources") or {}
+    found["Mounts"] = [_mount(mount, sources) for mount in found.get("Mounts") or []]
+    return found
+
+
+def _mount(mount: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
+    target = mount.get("Destination", "")
+    if target not in sources:
+        return mount
+    return {
+        "Type": "bind",
+        "Source": sources[target],
+        "Destination": target,
+        "Mode": "" if mount.get("RW", True) else "ro",
+        "RW": mount.get("RW", True),
+        "Propagation": "rprivate",
+    }
+
+
+def listed_container(entry: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
+    """Return a container's entry in a list: owned ones whole, others by what `docker ps` shows."""
+    record = ledger.get("containers", entry["Id"])
+    if record is not None:
+        entry["Labels"] = without_own_labels(entry.get("Labels"))
+        sources = record.get("sources") or {}
+        entry["Mounts"] = [_mount(mount, sources) for mount in entry.get("Mounts") or []]
+        return entry
+    kept = {k: entry[k] for k in ("Id", "Names", "Image", "ImageID", "Created", "Ports", "State", "Status") if k in entry}
+    return {
+        **kept,
+        "Command": "",
+        "Labels": {},
+        "HostConfig": {},
+        "NetworkSettings": {"Networks": {}},
+        "Mounts": [],
+    }
+
+
+def listed_image(entry: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
+    """Return an image's entry in a list; the labels of others' images stay with them."""
+    if not ledger.owns("images", entry["Id"]):
+        entry["Labels"] = None
+    return entry
+
+
+def network(found: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
+    """Return a network with only the owned of its members."""
+    members = found.get("Containers")
+    if members:
+        found["Containers"] = {
+            full: member for full, member in members.items() if ledger.owns("containers", full)
+        }
+    found["Labels"] = without_own_labels(found.get("Labels")) or {}
+    return found
+
+
+def volume(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a volume without claudy's labels."""
+    labels = without_own_labels(found.get("Labels"))
+    found["Labels"] = labels or None
+    return found
+
+
+def info(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the daemon's information without the host's own arrangements."""
+    kept = {name: value for name, value in found.items() if name not in _INFO_HIDDEN}
+    kept["Swarm"] = {"LocalNodeState": "inactive"}
+    kept["Plugins"] = {"Volume": ["local"], "Network": ["bridge"], "Log": ["json-file", "local", "none"]}
+    kept["RegistryConfig"] = {}
+    return kept

@@ -1,0 +1,182 @@
+"""The worker: accepts connections and gives each a thread, and one request."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from claudy.errors import ClaudyError
+from claudy.guard.audit import Audit
+from claudy.guard.daemon import NEWEST, OLDEST, ClientGone, Daemon
+from claudy.guard.exchange import Exchange, Services, checked_query
+from claudy.guard.handlers import HANDLERS
+from claudy.guard.handlers.making import recover
+from claudy.guard.http import Client
+from claudy.guard.ledger import Ledger
+from claudy.guard.ownership import PREDEFINED, Objects
+from claudy.guard.paths import Workspace
+from claudy.guard.policy import endpoints
+from claudy.guard.refusal import Denied, invalid, missing, refused
+from claudy.guard.start import Starter
+from claudy.guard.target import parse
+
+if TYPE_CHECKING:
+    import socket
+
+    from claudy.guard.http import Head
+    from claudy.guard.options import Settings
+
+MAX_CONNECTIONS = 1024
+STACK = 256 * 1024
+
+
+def make_services(settings: Settings) -> Services:
+    """Return what handlers work with."""
+    daemon = Daemon(settings.upstream)
+    ledger = Ledger(settings.ledger, settings.project_id)
+    objects = Objects(daemon, ledger, settings)
+    workspace = Workspace(settings.project, read_only=settings.read_only)
+    audit = Audit(settings.log)
+    starter = Starter(daemon, ledger, workspace, settings, audit)
+    return Services(settings, daemon, ledger, objects, workspace, starter, audit)
+
+
+def serve(listener: socket.socket, services: Services) -> None:
+    """Accept connections for ever."""
+    threading.stack_size(STACK)
+    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+    threading.Thread(target=_recover, args=(services,), daemon=True).start()
+    while True:
+        places.acquire()
+        try:
+            sock, _ = listener.accept()
+            args = (sock, services, places)
+            threading.Thread(target=_one, args=args, daemon=True).start()
+        except OSError as error:
+            # Out of descriptors: those who wait do so in the backlog.
+            places.release()
+            services.audit.event(f"accept: {error}")
+            threading.Event().wait(0.05)
+
+
+def _recover(services: Services) -> None:
+    """Finish what a worker that died has left."""
+    try:
+        services.starter.recover()
+        recover(services.daemon, services.ledger)
+    except (ClaudyError, Denied) as error:
+        services.audit.event(f"recover: {error}")
+
+
+def _one(sock: socket.socket, services: Services, places: threading.BoundedSemaphore) -> None:
+    client = Client(sock)
+    method, target = "?", "?"
+    try:
+        head = client.read_head()
+        if head is not None:
+            method, target = head.method, head.target.decode("latin-1")
+            answer(client, head, services)
+    except Denied as denied:
+        services.audit.refusal(method, target, denied.status, denied.message)
+        _tell(client, denied.status, denied.message, head=method == "HEAD")
+    except ClaudyError as error:
+        services.audit.event(f"{method} {target}: {error}")
+        _tell(client, 503, f"claudy guard: {error.message} {error.hint}", head=method == "HEAD")
+    except (ClientGone, OSError):
+        pass
+    except Exception as error:  # noqa: BLE001 - a defect refuses one request, not all of them
+        services.audit.event(f"defect in {method} {target}: {type(error).__name__}: {error}")
+        if os.environ.get("CLAUDY_GUARD_DEBUG"):
+            import traceback
+
+            services.audit.event(traceback.format_exc()[-490:])
+        _tell(client, 500, "claudy guard: this request is not understood.", head=method == "HEAD")
+    finally:
+        client.close()
+        places.release()
+
+
+def _tell(client: Client, status: int, message: str, *, head: bool) -> None:
+    if client.answered:
+        return
+    from claudy.guard.strictjson import dump
+
+    with contextlib.suppress(OSError):
+        client.answer(status, dump({"message": message}) + b"\n", head=head)
+
+
+def answer(client: Client, head: Head, services: Services) -> None:
+    """Answer one request.
+
+    Raises:
+        Denied: it is refused.
+    """
+    target = parse(head.target)
+    services.ledger.read()
+    newest = services.daemon.newest
+    version = target.version or newest
+    _require_version(version, newest)
+    found = endpoints.find(head.method, target.path)
+    if found is None:
+        raise refused(
+            f"{head.method} {target.path[:200]} is not known here",
+            "Ask for it: it may be missing in the guard's table.",
+        )
+    row, refs = found
+    if row.handler != "refuse":
+        _check_body(client, head, row)
+        refs = {kind: _resolve(kind, ref, services.objects) for kind, ref in refs.items()}
+        query = checked_query(row, target.query, services.objects)
+    else:
+        query = []
+    HANDLERS[row.handler](Exchange(client, head, row, refs, query, version, services))
+
+
+def _check_body(client: Client, head: Head, row: endpoints.Endpoint) -> None:
+    """Refuse a body where none is documented, except the empty object that some clients send."""
+    if head.upgrade and row.body != endpoints.HIJACK:
+        raise refused(f"{row.method} {row.path} is not upgraded", "Send it plainly.")
+    if row.body == endpoints.NONE and head.has_body:
+        body = client.read_body(64)
+        if body.strip() not in {b"", b"{}", b"null"}:
+            raise refused(f"{row.method} {row.path} has no body", "Send it without one.")
+
+
+def _require_version(version: tuple[int, int], newest: tuple[int, int]) -> None:
+    text = f"{version[0]}.{version[1]}"
+    if version < OLDEST:
+        raise Denied(
+            400,
+            f"client version {text} is too old. Minimum supported API version is "
+            f"{OLDEST[0]}.{OLDEST[1]}, please upgrade your client to a newer version",
+        )
+    if version > min(newest, NEWEST):
+        raise Denied(
+            400,
+            f"client version {text} is too new. Maximum supported API version is "
+            f"{newest[0]}.{newest[1]}",
+        )
+
+
+def _resolve(kind: str, ref: str, objects: Objects) -> str:
+    """Return the full name of what a path part means."""
+    if kind in {"any", "name", "ownref"}:
+        return ref
+    if kind == "newimage":
+        if not endpoints.is_image_ref(ref):
+            raise invalid(f"invalid reference format: {ref[:200]}")
+        return ref
+    if kind == "network":
+        return ref if ref in PREDEFINED else objects.network(ref)
+    resolvers = {
+        "container": objects.container,
+        "exec": objects.exec,
+        "image": objects.visible_image,
+        "ownnetwork": objects.own_network,
+        "volume": objects.volume,
+    }
+    if kind not in resolvers:
+        raise missing("container", ref)
+    return resolvers[kind](ref)
