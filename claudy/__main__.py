@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -32,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not head or (len(head) == 1 and head[0][:1] not in ("-", "") and head[0] not in SUBCOMMANDS):
         from claudy.cli.launching import launch_plain
 
-        return launch_plain(head[0] if head else ".", words[len(head) + 1 :])
+        code = launch_plain(head[0] if head else ".", words[len(head) + 1 :])
+        if argv is None:
+            # Nothing is buffered and nothing registered: taking the interpreter down in order
+            # would only keep the user's prompt waiting.
+            os._exit(code)
+        return code
     from claudy.cli.app import run_app
 
     return run_app(words)

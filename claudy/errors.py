@@ -113,6 +113,10 @@ class APIError(EngineError):
         self.request = request
 
 
+class Hangup(Exception):  # noqa: N818 - an event, not a failure
+    """The user's terminal has gone away."""
+
+
 class Terminated(BaseException):
     """SIGTERM or SIGHUP reached claudy; like KeyboardInterrupt, not an Exception.
 

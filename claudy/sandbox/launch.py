@@ -12,17 +12,14 @@ import os
 import _signal
 
 from claudy.engine.client import Engine
-from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Terminated
+from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Hangup, Terminated
 from claudy.host.places import PROJECT_FILE, config_file, state_dir
 from claudy.record import record, replace
-from claudy.sandbox.leave import leave
 from claudy.sandbox.plan import Session
 from claudy.sandbox.registry import Seat, runtime_dir
 from claudy.sandbox.sessionenv import session_env
 from claudy.sandbox.sessions import Vanished, run_exec
-from claudy.sandbox.stream import Hangup
 from claudy.sandbox.terminal import STDIN, STDOUT, in_foreground, is_terminal, size
-from claudy.sandbox.watch import Watcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 
     from claudy.host.endpoint import Endpoint
     from claudy.sandbox.project import Project
+    from claudy.sandbox.watch import Watcher
 
 _TRIES = 6
 _SIGPIPE_CODE = 141
@@ -173,6 +171,8 @@ class Launch:
         """Give up the seat; then the watcher is not needed any more."""
         if not self.seat.taken:
             return
+        from claudy.sandbox.leave import leave
+
         try:
             leave(self.engine, self.seat, self.container, signal=ending, gone=self.gone)
         except EngineError:
@@ -243,10 +243,14 @@ class Launch:
     def watch(self) -> None:
         """Start the process that clears up if this one is killed."""
         if self._watcher is None:
+            from claudy.sandbox.watch import Watcher
+
             self._watcher = Watcher(self._clear_up)
 
     def _clear_up(self) -> None:
         """End this launch's session; runs in the watcher after claudy has died."""
+        from claudy.sandbox.leave import leave
+
         engine = Engine(self.endpoint, api=self.engine.api)
         seat = self._seat(self.name)
         leave(engine, seat, self.name, signal="HUP")

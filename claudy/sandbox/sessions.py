@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from claudy.errors import APIError, EngineGone
-from claudy.sandbox.plan import create_body
-from claudy.sandbox.stream import Carrier
-from claudy.sandbox.terminal import Raw, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +57,8 @@ def run_first(
     Raises:
         APIError: the container can't be created (404: no such image, 409: name taken) or started.
     """
+    from claudy.sandbox.plan import create_body
+
     answer = engine.call("POST", "/containers/create", {"name": plan.name}, create_body(plan, session))
     container = str(answer["Id"])
     query = {"stream": True, "stdin": session.stdin, "stdout": True, "stderr": True}
@@ -169,6 +168,10 @@ def _carry(  # noqa: PLR0913
     watched: dict[int, Callable[[], None]] | None = None,
 ) -> int | None:
     """Carry a session's streams, in raw mode if it has a terminal."""
+    # Imported while the engine starts the session.
+    from claudy.sandbox.stream import Carrier
+    from claudy.sandbox.terminal import Raw
+
     carrier = Carrier(
         sock,
         first,
@@ -189,6 +192,8 @@ def _carry(  # noqa: PLR0913
 
 def _resize(engine: Engine, path: str) -> None:
     """Tell the engine the terminal's size; too late is not an error."""
+    from claudy.sandbox.terminal import size
+
     rows, columns = size()
     if not rows:
         return

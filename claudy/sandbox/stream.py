@@ -11,6 +11,7 @@ import select
 
 import _signal
 
+from claudy.errors import Hangup
 from claudy.sandbox.terminal import STDERR, STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 BLOCK = 128 * 1024
 _SHUT_WR = 1
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
-
-
-class Hangup(Exception):  # noqa: N818 - an event, not a failure
-    """The user's terminal has gone away."""
 
 
 class EndMark:

@@ -48,7 +48,6 @@ class Watcher:
             os.write(self._pipe, b".")
             os.close(self._pipe)
             self._pipe = -1
-            os.waitpid(self._pid, 0)
         except OSError:
             pass  # it was killed; then there is nothing to let go
 
