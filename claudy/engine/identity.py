@@ -121,7 +121,7 @@ def identify(  # noqa: PLR0913 - three documents of the engine, and what this ma
     if not info.get("ServerVersion"):
         raise EngineStarting(
             f"The Docker engine at {endpoint.url} (from: {endpoint.source}) is still starting:"
-            " it answers without a version",
+            " it answers without a version.",
             "Wait until it says that it runs, then: claudy doctor",
         )
     headers = {key.lower(): value for key, value in ping.items()}

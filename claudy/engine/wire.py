@@ -70,34 +70,24 @@ def dial(endpoint: Endpoint, timeout: float) -> Socket:
 
 
 def translate(error: OSError, endpoint: Endpoint) -> EngineError:
-    """Return the engine error that an OSError on this endpoint means."""
-    where = f"{endpoint.url} (from: {endpoint.source})"
-    hint = "claudy doctor --fix"
-    if isinstance(error, TimeoutError):
-        return EngineTimeout(f"The Docker engine at {where} does not answer.", "claudy doctor")
-    if type(error).__module__ == "ssl":
-        return EngineTLS(f"TLS with the Docker engine at {where} failed: {error}.", "claudy doctor")
-    if error.errno in _DENIED:
-        return EngineDenied(f"Permission denied at {where}.", "claudy doctor")
-    if error.errno in _NOBODY:
-        why = {
-            errno.ENOENT: "the socket does not exist",
-            errno.ECONNREFUSED: "nothing listens there",
-        }.get(error.errno, "it is not a socket")
-        import os
-        import stat
+    """Return the engine error that an OSError on this endpoint means, with doctor's words."""
+    import os
 
-        if endpoint.kind == "unix" and os.path.exists(endpoint.path):
-            mode = os.stat(endpoint.path).st_mode
-            if stat.S_ISDIR(mode):
-                why = "it is a directory, not a socket"
-            elif not stat.S_ISSOCK(mode):
-                why = "it is a file, not a socket"
-        return NoEngine(f"No Docker engine answers at {where}: {why}.", hint)
-    if isinstance(error, ConnectionError):
-        return EngineGone(f"The Docker engine at {where} closed the connection.", "claudy doctor")
-    reason = error.strerror or error
-    return EngineError(f"The Docker engine at {where} can't be reached: {reason}.", "claudy doctor")
+    from claudy.host.diagnose import diagnose
+    from claudy.host.finding import as_error, this_host
+
+    kind: type[EngineError] = EngineError
+    if isinstance(error, TimeoutError):
+        kind = EngineTimeout
+    elif type(error).__module__ == "ssl":
+        kind = EngineTLS
+    elif error.errno in _DENIED:
+        kind = EngineDenied
+    elif error.errno in _NOBODY:
+        kind = NoEngine
+    elif isinstance(error, ConnectionError):
+        kind = EngineGone
+    return as_error(diagnose(error, endpoint, this_host(os.environ)), kind)
 
 
 def quote(text: str) -> str:

@@ -316,11 +316,36 @@ def reach(launch: Launch, settings: Settings) -> Known:
                 uid=request.uid,
                 is_live=is_live,
             )
-        if found is None:
+        if found is not None:
+            request.notify(f"Using {found.url} ({found.source}).")
+            launch.use_endpoint(found)
+        elif not absent or launch.endpoint.explicit or not bring_engine(launch):
             raise
-        request.notify(f"Using {found.url} ({found.source}).")
-        launch.use_endpoint(found)
         return known_engine(launch.engine, request.env, settings["socket_source"])
+
+
+def bring_engine(launch: Launch) -> bool:
+    """Offer to install or start an engine where the default one is missing.
+
+    Returns:
+        Whether there is one now.
+    """
+    from claudy.errors import ConfirmationNeeded
+    from claudy.host.install import plan_install, run_plan, survey
+
+    request = launch.request
+    plan = plan_install(survey(env=request.env, platform=request.platform, uid=request.uid))
+    if not plan.steps:
+        return False
+    lines = "\n".join(f"  {step.line}  # {step.why}" for step in plan.steps)
+    question = f"No Docker engine answers at {launch.endpoint.url}. {plan.title}?\n{lines}\n"
+    try:
+        if not request.confirm(question, "--yes"):
+            return False
+    except ConfirmationNeeded:
+        return False
+    run_plan(plan, notify=request.notify, is_live=lambda: is_live(launch.endpoint.path))
+    return True
 
 
 def is_live(path: str) -> bool:
