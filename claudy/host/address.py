@@ -89,7 +89,7 @@ def remote(
         if platform != "win32":
             raise EndpointError(
                 "named-pipe",
-                f"{url} (from: {source}) is a Windows named pipe, and this is not Windows",
+                f"{url} (from: {source}) is a Windows named pipe, and this is not Windows.",
                 "unset DOCKER_HOST" if source == "DOCKER_HOST" else "docker context use default",
             )
         return Endpoint("npipe://" + (rest or PIPE), source, None, context, "npipe", rest or PIPE)
@@ -151,7 +151,7 @@ def _tls(env: Mapping[str, str], home: str, switch: str, root: str) -> TLS:
         raise EndpointError(
             "tls-files-missing",
             f"{switch} is set (to {env[switch]!r}; any value, even 0, turns TLS on), and {ca}"
-            " does not exist",
+            " does not exist.",
             f"unset {switch}",
         )
     return TLS(
@@ -166,6 +166,6 @@ def _invalid(url: str, source: str, why: str) -> EndpointError:
     """Return the error for an address that means nothing."""
     return EndpointError(
         "endpoint-invalid",
-        f"{url!r} (from: {source}) is not an address of a Docker engine: {why}",
+        f"{url!r} (from: {source}) is not an address of a Docker engine: {why}.",
         "unset DOCKER_HOST" if source == "DOCKER_HOST" else "docker context ls",
     )

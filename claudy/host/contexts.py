@@ -134,7 +134,7 @@ def _missing(name: str, via: str, config: str, root: str) -> EndpointError:
     return EndpointError(
         "context-missing",
         f"The docker context {name!r} (from: {via}) does not exist in {config}/contexts;"
-        f" there are: {known}",
+        f" there are: {known}.",
         _leave(via),
     )
 
@@ -143,7 +143,7 @@ def _broken(name: str, via: str, path: str, why: str) -> EndpointError:
     """Return the error for a context whose file can't be used."""
     return EndpointError(
         "context-broken",
-        f"The docker context {name!r} (from: {via}) can't be used: {path}: {why}",
+        f"The docker context {name!r} (from: {via}) can't be used: {path}: {why}.",
         f"docker context rm -f {name}" if via == "DOCKER_CONTEXT" else _leave(via),
     )
 

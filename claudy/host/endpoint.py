@@ -121,7 +121,7 @@ def resolve(  # noqa: PLR0913 - everything that decides is passed in
     if host and context:
         raise EndpointError(
             "host-and-context",
-            f"{host_source} and {context_source} are both given, and each names an engine",
+            f"{host_source} and {context_source} are both given, and each names an engine.",
             "Give only one of them.",
             USAGE,
         )
@@ -227,7 +227,7 @@ def _unix(url: str, source: str, context: str = DEFAULT_CONTEXT) -> Endpoint:
     if not path.startswith("/") or "://" in path:
         raise EndpointError(
             "endpoint-invalid",
-            f"{url} (from: {source}) is not a socket: the path after unix:// must be absolute",
+            f"{url} (from: {source}) is not a socket: the path after unix:// must be absolute.",
             f"export DOCKER_HOST=unix://{DEFAULT_SOCKET}",
         )
     return Endpoint(

@@ -115,7 +115,7 @@ def the_only_live(
         raise EndpointError(
             "several-engines",
             f"Nothing answers at {endpoint.url} (from: {endpoint.source}), and several other"
-            f" engines do: {', '.join('unix://' + path for path in sockets)}",
+            f" engines do: {', '.join('unix://' + path for path in sockets)}.",
             f"claudy --host unix://{sockets[0]}",
         )
     (path,) = sockets
