@@ -94,15 +94,18 @@ def _dead(
             "socket-is-directory",
             f"No Docker engine answers at {where}: it is a directory. Docker makes one there"
             " when a container that mounts the socket starts before the engine.",
-            f"{sudo}rmdir {endpoint.path} && {start}",
-            "clear-socket",
+            way_back(endpoint) if endpoint.explicit else f"{sudo}rmdir {endpoint.path} && {start}",
+            "" if endpoint.explicit else "clear-socket",
         )
     if not stat.S_ISSOCK(status.st_mode):
         return Finding(
             "socket-is-file",
             f"No Docker engine answers at {where}: it is a file, not a socket.",
-            f"{sudo}rm {endpoint.path} && {start}",
-            "clear-socket",
+            # A path that somebody chose may be anything of theirs: it is never to be removed.
+            way_back(endpoint)
+            if endpoint.explicit
+            else f"{sudo}mv {endpoint.path} {endpoint.path}.old && {start}",
+            "" if endpoint.explicit else "clear-socket",
         )
     return Finding(
         "socket-stale",
