@@ -92,8 +92,8 @@ def test_file_at_the_path(tmp_path: Path) -> None:
     put(tmp_path, DEFAULT)
     found = at_default(tmp_path)
     assert (found.id, found.fix) == ("socket-is-file", "clear-socket")
-    assert found.remedy == f"rm {DEFAULT} && {FIX}"
-    assert at_default(tmp_path, host(tmp_path, uid=1000)).remedy.startswith("sudo rm ")
+    assert found.remedy == f"mv {DEFAULT} {DEFAULT}.old && {FIX}"
+    assert at_default(tmp_path, host(tmp_path, uid=1000)).remedy.startswith("sudo mv ")
 
 
 def test_directory_at_the_path(tmp_path: Path) -> None:
