@@ -11,7 +11,7 @@ import os
 from claudy.errors import ClaudyError, UsageError
 
 try:
-    from _sha2 import sha256
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
     try:
         from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
@@ -88,13 +88,19 @@ def context_files(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             with open(path, "rb", buffering=0) as file:
                 yield os.path.basename(path), file.read()
         except OSError as error:
-            raise ClaudyError(f"{path} can't be read: {error.strerror}.", f"ls -l {path}") from error
+            raise ClaudyError(
+                f"{path} can't be read: {error.strerror}.", f"ls -l {path}"
+            ) from error
 
 
 def native_platform() -> str:
     """Return the platform of this machine's containers, as "linux/amd64"."""
-    machine = os.uname().machine.lower()
-    return f"linux/{_MACHINES.get(machine, machine)}"
+    return platform_of(os.uname().machine.lower())
+
+
+def platform_of(machine: str) -> str:
+    """Return the platform of an engine's architecture, as "linux/amd64"."""
+    return f"linux/{_SPELLINGS.get(machine, machine)}"
 
 
 def parse_platform(text: str) -> str:
@@ -107,7 +113,7 @@ def parse_platform(text: str) -> str:
         return native_platform()
     machine = text.lower().removeprefix("linux/")
     if machine in _SPELLINGS or machine in _SPELLINGS.values():
-        return f"linux/{_SPELLINGS.get(machine, machine)}"
+        return platform_of(machine)
     known = ", ".join(sorted({f"linux/{name}" for name in _MACHINES.values()}))
     raise UsageError(f"Unknown platform {text!r}.", f"use one of {known}")
 
@@ -129,7 +135,7 @@ def digest(files: Iterable[tuple[str, bytes]], build_args: Mapping[str, str], pl
         if key.lower() not in NEUTRAL_ARGS:
             total.update(b"\0".join((b"arg", os.fsencode(key), os.fsencode(value), b"")))
     total.update(b"platform\0" + platform.encode())
-    return total.hexdigest()[:DIGITS]
+    return str(total.hexdigest())[:DIGITS]
 
 
 def bundled_reference(
