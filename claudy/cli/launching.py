@@ -59,4 +59,6 @@ def print_plan(console: Console, request: Request) -> int:
 
 def show_progress(console: Console, event: Any) -> None:
     """Show what happens to an image; the display is imported when there is something to show."""
-    raise NotImplementedError
+    text = getattr(event, "title", "") or getattr(event, "text", "")
+    if text:
+        console.notice(text)

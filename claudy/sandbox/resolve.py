@@ -157,19 +157,14 @@ def _covers_system(path: str) -> bool:
 
 def _init_text() -> str:
     """Return the session holder's text, for images that don't have it."""
-    path = os.path.join(docker_dir(), "claudy-init")
+    from claudy.image.reference import docker_folder
+
+    path = os.path.join(docker_folder(), "claudy-init")
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
         raise ClaudyError(f"{path} can't be read: {error.strerror}.", "reinstall claudy") from error
-
-
-def docker_dir() -> str:
-    """Return the directory with the Dockerfile: inside the package, or beside it in a checkout."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    installed = os.path.join(package, "_docker")
-    return installed if os.path.isdir(installed) else os.path.join(os.path.dirname(package), "docker")
 
 
 def compose_name(project: str) -> str:
