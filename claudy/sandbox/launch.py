@@ -16,7 +16,7 @@ from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Hangup, Termina
 from claudy.host.places import PROJECT_FILE, config_file, state_dir
 from claudy.record import record, replace
 from claudy.sandbox.plan import Session
-from claudy.sandbox.registry import Seat, runtime_dir
+from claudy.sandbox.registry import Seat, runtime_dir, seat_name
 from claudy.sandbox.sessionenv import session_env
 from claudy.sandbox.sessions import Vanished, run_exec
 from claudy.sandbox.terminal import STDIN, STDOUT, in_foreground, is_terminal, size
@@ -137,12 +137,8 @@ class Launch:
         self.inputs = None if request.flags else inputs(request, endpoint)
 
     def _seat(self, name: str) -> Seat:
-        suffix = ""
-        if self.endpoint.explicit:  # the same project may have a sandbox on another engine too
-            from claudy.sandbox.project import sha256
-
-            suffix = "@" + sha256(self.endpoint.url.encode()).hexdigest()[:8]
-        return Seat(self._base, name + suffix, self.session.id)
+        # The same project may have a sandbox on another engine too.
+        return Seat(self._base, seat_name(name, self.endpoint), self.session.id)
 
     def run(self) -> int:
         """Open the session, carry it to its end and return its exit code."""

@@ -15,10 +15,13 @@ import os
 import sys
 
 from claudy.errors import ClaudyError
+from claudy.sandbox.project import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from claudy.host.endpoint import Endpoint
 
 # marshal's format belongs to one Python version; another one's records are simply not found.
 _PATIENCE = 9  # hundredths of a second before somebody who waits is told why
@@ -61,12 +64,54 @@ def _owned(path: str, uid: int) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == uid and not status.st_mode & 0o022
 
 
+def seat_name(sandbox: str, endpoint: Endpoint) -> str:
+    """Return a sandbox's name in the registry, which tells engines apart.
+
+    However an engine was named (an option, a variable, a context, by default), its sessions have
+    to find each other: what counts is the socket itself.
+    """
+    place = os.path.realpath(endpoint.path) if endpoint.kind == "unix" else endpoint.url
+    return f"{sandbox}@{sha256(os.fsencode(place)).hexdigest()[:8]}"
+
+
+def open_sessions(base: str, name: str) -> int | None:
+    """Count the sessions that live in a sandbox, changing nothing.
+
+    Args:
+        base: the runtime directory.
+        name: from `seat_name`.
+
+    Returns:
+        None if this user's registry doesn't know the sandbox: another user's, or another machine's.
+    """
+    try:
+        entries = os.listdir(f"{base}/{name}")
+    except OSError:
+        return None
+    return sum(_held(f"{base}/{name}/{entry}") for entry in entries if entry.startswith("s-"))
+
+
+def _held(path: str) -> bool:
+    """Whether a process holds a session file's lock."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 class Seat:
     """One session's place in a sandbox.
 
     Args:
         base: the runtime directory.
-        name: the sandbox's name.
+        name: from `seat_name`.
         session: the session's random id.
     """
 
