@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from claudy import __version__
 from claudy.errors import APIError, EngineError
-from claudy.image.context import build_context, proxy_args
+from claudy.image.context import proxy_args
 from claudy.image.events import Log, Phase, Step
 from claudy.image.failures import build_failure
 from claudy.image.images import remove_image
@@ -140,7 +140,7 @@ def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = Fal
         query["platform"] = recipe.platform
     transcript = Transcript()
     try:
-        _run(workshop, query, build_context(recipe.folder), transcript)
+        _run(workshop, query, recipe.context(), transcript)
     except APIError as error:
         raise build_failure(reference, transcript.step, error.detail, ()) from error
     finally:

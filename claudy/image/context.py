@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import tarfile
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from claudy.image.reference import (
     REPOSITORY,
     context_files,
     digest,
-    docker_folder,
     source_files,
 )
 from claudy.record import record
@@ -29,44 +27,65 @@ _LOOPBACK = re.compile(r"(//|@|^)(localhost|127\.|\[?::1)", re.IGNORECASE)
 
 @record
 class Recipe:
-    """What the bundled image is made from.
+    """What the bundled image is made from: read once, so that it is built as it is named.
 
     Args:
+        files: name and content of every file of the context.
         build_args: arguments that were given, sorted.
         platform: as `reference.parse_platform` spells it.
-        folder: where the Dockerfile and its helper files are.
     """
 
+    files: tuple[tuple[str, bytes], ...]
     build_args: tuple[tuple[str, str], ...]
     platform: str
-    folder: str
 
     @property
     def reference(self) -> str:
         """Reference of the image, with the hash of all that goes in."""
-        files = context_files(source_files(self.folder))
-        return f"{REPOSITORY}:{digest(files, dict(self.build_args), self.platform)}"
+        return f"{REPOSITORY}:{digest(self.files, dict(self.build_args), self.platform)}"
 
     @property
     def base(self) -> str:
         """Reference of the image that it builds on."""
-        return dict(self.build_args).get("BASE_IMAGE") or _arguments(self.folder)["BASE_IMAGE"]
+        return dict(self.build_args).get("BASE_IMAGE") or self.arguments["BASE_IMAGE"]
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The Dockerfile's build arguments with their defaults."""
+        found = _ARG.findall(dict(self.files)[DOCKERFILE])
+        return {name.decode(): value.decode() for name, value in found}
+
+    def context(self) -> bytes:
+        """Return the build context as a tar archive; the same bytes for the same content."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for name, content in self.files:
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(content), 0o644
+                archive.addfile(entry, io.BytesIO(content))
+        return buffer.getvalue()
 
 
 def make_recipe(build_args: Mapping[str, str], platform: str, folder: str = "") -> Recipe:
     """Return a recipe.
 
+    Args:
+        build_args: build arguments that were given.
+        platform: as `reference.parse_platform` spells it.
+        folder: where the Dockerfile and its helper files are; empty for claudy's own.
+
     Raises:
         UsageError: the Dockerfile does not know a build argument.
     """
-    folder = folder or docker_folder()
-    known = _arguments(folder)
+    files = tuple(context_files(source_files(folder)))
+    recipe = Recipe(files, tuple(sorted(build_args.items())), platform)
+    known = recipe.arguments
     for name in build_args:
         if name not in known and name.lower() not in NEUTRAL_ARGS:
             raise UsageError(
                 f"Unknown build argument {name!r}.", f"known are {', '.join(sorted(known))}"
             )
-    return Recipe(tuple(sorted(build_args.items())), platform, folder)
+    return recipe
 
 
 def parse_build_arg(text: str, env: Mapping[str, str]) -> tuple[str, str]:
@@ -90,21 +109,3 @@ def proxy_args(env: Mapping[str, str]) -> dict[str, str]:
     """
     names = [spelling for name in NEUTRAL_ARGS for spelling in (name, name.upper())]
     return {name: env[name] for name in names if env.get(name) and not _LOOPBACK.search(env[name])}
-
-
-def build_context(folder: str) -> bytes:
-    """Return the tar archive of a folder's files; the same bytes for the same content."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in context_files(source_files(folder)):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            entry.mode = 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def _arguments(folder: str) -> dict[str, str]:
-    """Return the build arguments of the Dockerfile with their defaults."""
-    with open(os.path.join(folder, DOCKERFILE), "rb") as file:
-        return {name.decode(): value.decode() for name, value in _ARG.findall(file.read())}
