@@ -13,6 +13,7 @@ def main(argv: list[str]) -> int:
     from claudy.guard.options import parse
     from claudy.guard.supervisor import run
 
+    os.chdir("/")  # the directory it was started in may be unmounted or removed
     try:
         if not argv or argv[0] != "serve":
             raise UsageError("guard: the only command is serve", "python -m claudy.guard serve")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from claudy.host.endpoint import Endpoint
+    from claudy.sandbox.guarding import Guard
     from claudy.sandbox.project import Project
     from claudy.sandbox.watch import Watcher
 
@@ -131,14 +132,15 @@ class Launch:
         self.engine = Engine(endpoint)
         self.container = self.name
         self.gone = False
-        self._base = runtime_dir(request.env, request.uid)
+        self.base = runtime_dir(request.env, request.uid)
         self.seat = self._seat(self.name)
+        self.guard: Guard | None = None
         self._watcher: Watcher | None = None
         self.inputs = None if request.flags else inputs(request, endpoint)
 
     def _seat(self, name: str) -> Seat:
         # The same project may have a sandbox on another engine too.
-        return Seat(self._base, seat_name(name, self.endpoint), self.session.id)
+        return Seat(self.base, seat_name(name, self.endpoint), self.session.id)
 
     def run(self) -> int:
         """Open the session, carry it to its end and return its exit code."""
@@ -191,6 +193,7 @@ class Launch:
                     self.seat.lock()
                     self.seat.forget()
             self.seat.leave()
+            self.seat.clear()
             self.seat.unlock()
         from claudy.sandbox.start import prepare
 
@@ -213,6 +216,11 @@ class Launch:
         """
         self.engine.use_api(known["api"])
         self.container = known["id"]
+        if known["guard"]:
+            from claudy.sandbox.guarding import Guard
+
+            directory, argv = known["guard"]
+            self.guard = Guard(directory, tuple(argv))
         if not known["pinned"]:
             self.pin(known)
         self.seat.unlock()
@@ -241,7 +249,7 @@ class Launch:
         if self._watcher is None:
             from claudy.sandbox.watch import Watcher
 
-            self._watcher = Watcher(self._clear_up)
+            self._watcher = Watcher(self._clear_up, self.guard)
 
     def _clear_up(self) -> None:
         """End this launch's session; runs in the watcher after claudy has died."""

@@ -6,6 +6,9 @@ from claudy.errors import APIError, EngineError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from claudy.engine.client import Engine
     from claudy.sandbox.registry import Seat
 
@@ -36,7 +39,9 @@ done
 """
 
 
-def leave(engine: Engine, seat: Seat, container: str, *, signal: str = "", gone: bool = False) -> None:
+def leave(
+    engine: Engine, seat: Seat, container: str, *, signal: str = "", gone: bool = False
+) -> None:
     """Give up a session's seat, and the sandbox if it was the last.
 
     Args:
@@ -52,15 +57,24 @@ def leave(engine: Engine, seat: Seat, container: str, *, signal: str = "", gone:
         record = seat.read()
         if gone:
             if record.get("id") == container or not seat.others():
-                seat.forget()
+                forget(seat, record)
         elif not seat.others() and not record.get("keep"):
             remove(engine, container)
-            seat.forget()
+            forget(seat, record)
         elif signal:
             end_processes(engine, container, seat.session, signal)
     finally:
         seat.clear()
         seat.unlock()
+
+
+def forget(seat: Seat, record: Mapping[str, Any]) -> None:
+    """Drop what is known about a sandbox that is gone, and its guard's socket."""
+    seat.forget()
+    if record.get("guard"):
+        from claudy.sandbox.guarding import sweep
+
+        sweep(record["guard"][0])
 
 
 def remove(engine: Engine, container: str) -> None:
@@ -90,7 +104,9 @@ def end_processes(engine: Engine, container: str, session: str, signal: str) -> 
     try:
         found = engine.call("POST", f"/containers/{container}/exec", body=body)
         options = {"Detach": False, "Tty": False}
-        response = engine.stream("POST", f"/exec/{found['Id']}/start", body=_json(options), headers=_JSON)
+        response = engine.stream(
+            "POST", f"/exec/{found['Id']}/start", body=_json(options), headers=_JSON
+        )
         response.read()  # ends when the script does
         response.close()
     except APIError as error:

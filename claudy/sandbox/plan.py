@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WORKSPACE = "/workspace"
 SOCKET = "/var/run/docker.sock"
+GUARD_DIR = "/run/claudy"  # the image links SOCKET to docker.sock in it
 INIT = "/usr/libexec/claudy/init"
 HOME = "/home/claudy"
 
@@ -80,6 +81,7 @@ class Plan:
         init: how the session holder is started: its path in claudy's image, or a shell with its
             text for images that don't have it.
         userns: user namespace mode; empty for the engine's default.
+        keep: whether the container outlives its sessions.
     """
 
     name: str
@@ -99,14 +101,19 @@ class Plan:
     extra_hosts: tuple[str, ...] = ()
     init: tuple[str, ...] = (INIT,)
     userns: str = ""
+    keep: bool = False
 
     def digest(self) -> str:
         """Return a hash of all that matters to somebody who joins a running sandbox."""
         from claudy.record import replace
         from claudy.sandbox.project import sha256
 
-        labels = tuple((k, v) for k, v in self.labels if k not in ("claudy.created", "claudy.config"))
-        return sha256(repr(replace(self, labels=labels)).encode("utf-8", "surrogateescape")).hexdigest()
+        labels = tuple(
+            (k, v) for k, v in self.labels if k not in ("claudy.created", "claudy.config")
+        )
+        return sha256(
+            repr(replace(self, labels=labels, keep=False)).encode("utf-8", "surrogateescape")
+        ).hexdigest()
 
 
 @record
@@ -174,7 +181,7 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
         "User": plan.user,
         "WorkingDir": WORKSPACE,
         "Entrypoint": list(plan.init),
-        "Cmd": [session.id, *session.size, *session.command],
+        "Cmd": _arguments(plan, session),
         "Env": [f"{key}={value}" for key, value in plan.env] + session.environment(),
         "Labels": dict(plan.labels),
         "Tty": session.tty,
@@ -191,6 +198,11 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
     if exposed:
         body["ExposedPorts"] = exposed
     return body
+
+
+def _arguments(plan: Plan, session: Session) -> list[str]:
+    """Return the session holder's arguments."""
+    return [*(("--keep",) if plan.keep else ()), session.id, *session.size, *session.command]
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
@@ -222,14 +234,16 @@ def docker_run(plan: Plan, session: Session) -> list[str]:
     argv += [f"--memory={plan.memory}"] if plan.memory else []
     argv += [f"--pids-limit={plan.pids}"] if plan.pids else []
     argv += ["--stop-timeout=2", f"--entrypoint={plan.init[0]}", plan.image]
-    return [*argv, *plan.init[1:], session.id, *session.size, *session.command]
+    return [*argv, *plan.init[1:], *_arguments(plan, session)]
 
 
 def _mount_option(mount: Mount) -> str:
     fields = [f"type={mount.kind}", f"source={mount.source}", f"target={mount.target}"]
     fields += ["readonly"] if mount.read_only else []
     fields += [f"volume-label={key}={value}" for key, value in mount.labels]
-    return ",".join(f'"{f.replace(chr(34), chr(34) * 2)}"' if _needs_quotes(f) else f for f in fields)
+    return ",".join(
+        f'"{f.replace(chr(34), chr(34) * 2)}"' if _needs_quotes(f) else f for f in fields
+    )
 
 
 def _needs_quotes(field: str) -> bool:

@@ -75,7 +75,9 @@ def find_project(directory: str) -> Project:
     except FileNotFoundError as error:
         raise UsageError(f"No such directory: {shown}.", "Give an existing directory.") from error
     except OSError as error:
-        raise UsageError(f"{shown} can't be opened: {error.strerror}.", f"ls -ld {shown}") from error
+        raise UsageError(
+            f"{shown} can't be opened: {error.strerror}.", f"ls -ld {shown}"
+        ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{shown} is not a directory.", "Give the project's directory.")
     if not os.access(path, os.R_OK | os.X_OK):

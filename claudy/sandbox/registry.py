@@ -135,7 +135,9 @@ class Seat:
         """
         while self._lock < 0:
             try:
-                self._lock = os.open(f"{self._dir}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._lock = os.open(
+                    f"{self._dir}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                )
             except FileNotFoundError:
                 os.makedirs(self._dir, 0o700, exist_ok=True)
                 continue

@@ -8,7 +8,7 @@ from claudy import __version__
 from claudy.errors import ClaudyError, UsageError
 from claudy.record import record
 from claudy.sandbox.options import parse_ports, parse_volume
-from claudy.sandbox.plan import HOME, INIT, SOCKET, WORKSPACE, Mount, Plan
+from claudy.sandbox.plan import GUARD_DIR, HOME, INIT, SOCKET, WORKSPACE, Mount, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def build_plan(  # noqa: PLR0913 - everything that decides is passed in
     *,
     has_init: bool,
     socket_group: int | None,
+    guard_dir: str,
     host_path: str,
     now: float,
     name: str = "",
@@ -79,6 +80,7 @@ def build_plan(  # noqa: PLR0913 - everything that decides is passed in
         image: reference or id of the image to run, with the user in its passwd.
         has_init: whether that image is made from claudy's and has the session holder.
         socket_group: the group that may use the socket, as seen inside; None if none helps.
+        guard_dir: directory of the guard's socket, in guard mode.
         host_path: the project's path on the daemon's file system.
         now: seconds since the epoch, for the label.
         name: name of the sandbox if it is not the project's first.
@@ -112,15 +114,20 @@ def build_plan(  # noqa: PLR0913 - everything that decides is passed in
     mounts.append(Mount("volume", project.home_volume, user.home, labels=labels))
     groups = ["claudy-sudo"] if settings["sudo"] and has_init else []
     security = [] if settings["sudo"] else ["no-new-privileges"]
-    if mode == "host":
+    if mode != "none":
         env["DOCKER_HOST"] = f"unix://{SOCKET}"
+        if compose := compose_name(project.path):
+            env["COMPOSE_PROJECT_NAME"] = compose
+    if mode == "guard" and has_init:
+        mounts.append(Mount("bind", guard_dir, GUARD_DIR, read_only=True))
+    elif mode == "guard":
+        mounts.append(Mount("bind", f"{guard_dir}/docker.sock", SOCKET))
+    if mode != "none" and facts.label_disable:
+        security.append("label=disable")
+    if mode == "host":
         mounts.append(Mount("bind", facts.socket_source, SOCKET))
         if socket_group is not None and socket_group != user.gid:
             groups.append(str(socket_group))
-        if facts.label_disable:
-            security.append("label=disable")
-        if compose := compose_name(project.path):
-            env["COMPOSE_PROJECT_NAME"] = compose
     mounts += [parse_volume(text, project.path, labels) for text in settings["volumes"]]
     ports = parse_ports(settings["publish"])
     # With the host's socket the host's network gives nothing away, and what a developer starts
@@ -147,6 +154,7 @@ def build_plan(  # noqa: PLR0913 - everything that decides is passed in
         init=(INIT,) if has_init else ("/bin/sh", "-c", _init_text(), "claudy-init"),
         # Remapped ids can neither write to the project nor use the socket.
         userns="host" if facts.userns else "",
+        keep=settings["keep"],
     )
 
 

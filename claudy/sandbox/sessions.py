@@ -59,7 +59,9 @@ def run_first(
     """
     from claudy.sandbox.plan import create_body
 
-    answer = engine.call("POST", "/containers/create", {"name": plan.name}, create_body(plan, session))
+    answer = engine.call(
+        "POST", "/containers/create", {"name": plan.name}, create_body(plan, session)
+    )
     container = str(answer["Id"])
     query = {"stream": True, "stdin": session.stdin, "stdout": True, "stderr": True}
     attach = engine.start_hijack(f"/containers/{container}/attach", query)
@@ -201,5 +203,3 @@ def _resize(engine: Engine, path: str) -> None:
         engine.call("POST", path, {"h": rows, "w": columns})
     except APIError:
         pass
-
-

@@ -44,9 +44,7 @@ def socket_group(
     return _asked(engine, facts, image, env)
 
 
-def _asked(
-    engine: Engine, facts: EngineFacts, image: str, env: Mapping[str, str]
-) -> int | None:
+def _asked(engine: Engine, facts: EngineFacts, image: str, env: Mapping[str, str]) -> int | None:
     """Return the group from the cache, or ask."""
     import json
 
@@ -54,7 +52,12 @@ def _asked(
     from claudy.host.places import cache_dir
 
     path = f"{cache_dir(env)}/socket-group.json"
-    stamp = [engine.endpoint.url, facts.version, facts.socket_source, *socket_identity(engine.endpoint)]
+    stamp = [
+        engine.endpoint.url,
+        facts.version,
+        facts.socket_source,
+        *socket_identity(engine.endpoint),
+    ]
     try:
         with open(path, encoding="utf-8") as file:
             kept = json.load(file)

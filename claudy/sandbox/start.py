@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from claudy.engine.facts import Known
+    from claudy.sandbox.guarding import Guard, Starting
     from claudy.sandbox.launch import Launch, Request
     from claudy.sandbox.plan import Session
     from claudy.settings.model import Settings
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 _TRIES = 6
 _NOT_FOUND, _CONFLICT = 404, 409
 ROOT_NOTICE = "The project belongs to root, so you are root inside."
-HOST_NOTICE = (
-    "Docker's own socket is inside (--docker host): whatever runs here is as good as root on the host."
-)
+HOST_NOTICE = "Docker's own socket is inside (--docker host): whatever runs here is as good as root on the host."
 
 
 @record
@@ -43,12 +42,14 @@ class Prepared:
         settings: the user's settings.
         plan: the sandbox's container.
         notices: what to say when it starts.
+        guard: how its guard is started, in guard mode.
     """
 
     launch: Launch
     settings: Settings
     plan: Plan
     notices: tuple[str, ...]
+    guard: Guard | None = None
 
     def open(self) -> int:
         """Open the session, in the running sandbox or in a new one."""
@@ -83,9 +84,13 @@ class Prepared:
                 launch.seat.unlock()
                 continue
             launch.seat.take()
-            labels = tuple((k, launch.name if k == "claudy.sandbox" else v) for k, v in self.plan.labels)
+            labels = tuple(
+                (k, launch.name if k == "claudy.sandbox" else v) for k, v in self.plan.labels
+            )
             env = tuple((k, launch.name if k == "CLAUDY_SANDBOX" else v) for k, v in self.plan.env)
-            prepared = replace(self, plan=replace(self.plan, name=launch.name, labels=labels, env=env))
+            prepared = replace(
+                self, plan=replace(self.plan, name=launch.name, labels=labels, env=env)
+            )
             try:
                 return prepared._start()  # noqa: SLF001 - this class
             except Vanished:
@@ -106,15 +111,16 @@ class Prepared:
         taken = session_env(self.settings["env"], launch.request.env, tty=tty)
         session = replace(launch.session, env=taken)
 
+        starting = self._start_guard()
+
         def created(container: str) -> None:
             launch.container = container
             launch.watch()
+            if starting:
+                starting.wait()
 
         def started(container: str) -> None:
-            known = self._record(container)
-            launch.seat.write(known)
-            if self.settings["keep"]:
-                launch.pin(known)
+            launch.seat.write(self._record(container, pinned=self.plan.keep))
             launch.seat.unlock()
 
         try:
@@ -128,6 +134,13 @@ class Prepared:
             raise
         return code
 
+    def _start_guard(self) -> Starting | None:
+        """Start the sandbox's guard; it comes up while the engine makes the container."""
+        if self.guard is None:
+            return None
+        self.launch.guard = self.guard
+        return self.guard.start()
+
     def _record(self, container: str, *, pinned: bool = False) -> dict[str, Any]:
         """Return what later sessions need to know about the running container."""
         return {
@@ -137,6 +150,7 @@ class Prepared:
             "digest": self.plan.digest(),
             "env": self.settings["env"],
             "keep": self.settings["keep"],
+            "guard": [self.guard.directory, list(self.guard.argv)] if self.guard else [],
             "pinned": pinned,
         }
 
@@ -250,7 +264,12 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
         progress=request.progress,
         confirm=request.confirm,
     )
-    group = None
+    group = guard = None
+    if settings["docker"] == "guard":
+        from claudy.sandbox.guarding import plan_guard
+
+        upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
+        guard = plan_guard(request, settings, known.facts, user, launch.name, launch.base, upstream)
     if settings["docker"] == "host":
         notices.append(HOST_NOTICE)
         from claudy.sandbox.socketgroup import socket_group
@@ -264,10 +283,11 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
         ready.image,
         has_init=ready.has_init,
         socket_group=group,
+        guard_dir=guard.directory if guard else "",
         host_path=host_path(launch, known),
         now=time.time(),
     )
-    return Prepared(launch, settings, plan, tuple(notices))
+    return Prepared(launch, settings, plan, tuple(notices), guard)
 
 
 def follow_endpoint(launch: Launch, settings: Settings) -> None:
@@ -354,7 +374,9 @@ def is_live(path: str) -> bool:
 
     url = f"unix://{path}"
     try:
-        Engine(Endpoint(url=url, source="probed", tls=None, context="", kind="unix", path=path)).ping()
+        Engine(
+            Endpoint(url=url, source="probed", tls=None, context="", kind="unix", path=path)
+        ).ping()
     except EngineError:
         return False
     return True
@@ -396,5 +418,3 @@ def host_path(launch: Launch, known: Known) -> str:
             "Start claudy on the host, or mount the project into this container.",
         )
     return found
-
-

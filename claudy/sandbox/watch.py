@@ -9,6 +9,7 @@ its own, so that what takes the terminal down does not take it down too.
 from __future__ import annotations
 
 import os
+import select
 import termios
 
 import _signal
@@ -19,6 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from claudy.sandbox.guarding import Guard
+
+_FAREWELL = 1000  # milliseconds
 _IGNORED = ("SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN", "SIGPIPE")
 
 
@@ -27,16 +31,17 @@ class Watcher:
 
     Args:
         clear_up: what to do when claudy has died; runs in the other process.
+        guard: the sandbox's guard, which is started again if it dies; None without one.
     """
 
-    def __init__(self, clear_up: Callable[[], None]) -> None:
+    def __init__(self, clear_up: Callable[[], None], guard: Guard | None = None) -> None:
         reader, self._pipe = os.pipe()
         self._pid = os.fork()
         if self._pid:
             os.close(reader)
             return
         try:
-            _sleep_and_clear(reader, clear_up)
+            _sleep_and_clear(reader, clear_up, guard)
         finally:
             os._exit(0)
 
@@ -52,7 +57,7 @@ class Watcher:
             pass  # it was killed; then there is nothing to let go
 
 
-def _sleep_and_clear(reader: int, clear_up: Callable[[], None]) -> None:
+def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | None) -> None:
     """Wait for the end of claudy; runs in the forked process."""
     for name in _IGNORED:
         _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
@@ -78,6 +83,8 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None]) -> None:
         os.closerange(low, descriptor)
         low = descriptor + 1
     os.closerange(low, _highest_descriptor() + 1)
+    while guard is not None and not _readable(reader, guard):
+        _revive(guard)
     if os.read(reader, 1):
         return
     if attributes is not None:
@@ -87,6 +94,44 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None]) -> None:
             pass  # the terminal has gone with claudy
         os.close(terminal)
     clear_up()
+
+
+def _readable(reader: int, guard: Guard) -> bool:
+    """Wait for claudy's word or the guard's end; True when the pipe can be read.
+
+    A guard also ends because its sandbox has; then claudy's word follows at once.
+    """
+    poll = select.poll()
+    poll.register(reader, select.POLLIN | select.POLLHUP)
+    try:
+        with open(guard.pid_file, encoding="ascii") as file:
+            process = os.pidfd_open(int(file.read()))
+    except (OSError, ValueError):
+        return bool(poll.poll(_FAREWELL))
+    try:
+        poll.register(process, select.POLLIN)
+        if any(descriptor == reader for descriptor, _ in poll.poll()):
+            return True
+        poll.unregister(process)
+        return bool(poll.poll(_FAREWELL))
+    finally:
+        os.close(process)
+
+
+def _revive(guard: Guard) -> None:
+    """Start the guard again, unless another session's watcher just did."""
+    import fcntl
+
+    lock = os.open(f"{guard.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with open(guard.pid_file, encoding="ascii") as file:
+                os.kill(int(file.read()), 0)
+        except (OSError, ValueError):
+            guard.start().wait()
+    finally:
+        os.close(lock)
 
 
 def _highest_descriptor() -> int:
