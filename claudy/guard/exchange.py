@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claudy.guard import strictjson
-from claudy.guard.policy.rules import DROP, apply
-from claudy.guard.refusal import BAD_REQUEST, refused
+from claudy.guard.policy.rules import DROP, No, apply
+from claudy.guard.refusal import BAD_REQUEST, invalid, refused
 from claudy.guard.relay import relay
 
 if TYPE_CHECKING:
@@ -108,7 +108,10 @@ class Exchange:
         raw = self.client.read_body()
         if optional and not raw.strip():
             return {}
-        return rule(strictjson.parse(raw), self.objects)
+        try:
+            return rule(strictjson.parse(raw), self.objects)
+        except No as no:
+            raise invalid(f"the body is {no}") from no
 
     # -- the daemon --------------------------------------------------------------------------
 

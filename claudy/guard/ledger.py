@@ -42,7 +42,8 @@ class Ledger:
         project: id of the project; a ledger of another project is refused.
 
     Records are dicts by kind and key. Containers, networks and images are keyed by full id,
-    volumes by name (with `created`, since names come back), tags by their full reference (with
+    volumes by name (with the
+    `token` of its label, since names come back), tags by their full reference (with
     the `image` id they were put on); `seen` are foreign images that a registry let us have.
     """
 
@@ -106,7 +107,7 @@ class Ledger:
         entry = {"kind": kind, "at": int(time.time())}
         self.change(lambda data: data["intents"].__setitem__(token, entry), durable=False)
 
-    def settle(self, token: str, kind: str, key: str, **fields: Any) -> None:
+    def settle(self, token: str, kind: str, key: str, /, **fields: Any) -> None:
         """Turn an intent into an owned object."""
 
         def step(data: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from claudy.guard.ledger import TOKEN_LABEL
 from claudy.guard.policy.references import CONTAINER_REF, NETWORK_NAME, VOLUME_NAME, is_image_ref
 from claudy.guard.policy.rules import Budget
 from claudy.guard.refusal import NOT_FOUND, Denied, missing, refused
@@ -110,7 +111,11 @@ class Objects:
         if record is None:
             return False
         found = found or self._ask(f"/volumes/{name}")
-        return bool(found) and found.get("CreatedAt") == record.get("created")
+        if not found:
+            return False
+        # The daemon's CreatedAt changes with the contents; the token was ours alone.
+        token = (found.get("Labels") or {}).get(TOKEN_LABEL)
+        return bool(record.get("anonymous")) or token == record.get("token")
 
     def volume_exists(self, name: str) -> bool:
         """Whether the daemon has a volume of that name, whoever made it."""

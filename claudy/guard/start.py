@@ -154,7 +154,7 @@ class Starter:
             or f"/{self._settings.sandbox}" in (entry.get("Names") or [])
             or (
                 "claudy.sandbox" in labels
-                and labels.get("claudy.project") == self._settings.project_id
+                and labels.get("claudy.project") == self._settings.project
             )
         )
         top = self._workspace.host

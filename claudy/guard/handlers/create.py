@@ -81,8 +81,7 @@ def record_anonymous(x: Exchange, container: str, named: set[str]) -> None:
         if mount.get("Type") != "volume" or volume in named or volume == ours or not volume:
             continue
         if not x.ledger.owns("volumes", volume) and len(volume) == 64:  # noqa: PLR2004 - a random name
-            _, made = x.daemon.json("GET", f"/volumes/{volume}")
-            x.ledger.add("volumes", volume, created=(made or {}).get("CreatedAt"), anonymous=True)
+            x.ledger.add("volumes", volume, anonymous=True)
 
 
 def require_free_name(x: Exchange, name: str) -> None:

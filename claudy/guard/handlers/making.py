@@ -24,7 +24,7 @@ def new_token() -> str:
 def marks(settings: Settings, token: str) -> dict[str, str]:
     """Return the labels of an object that the project makes."""
     return {
-        "claudy.project": settings.project_id,
+        "claudy.project": settings.project,
         "claudy.owner": settings.sandbox,
         TOKEN_LABEL: token,
     }
@@ -42,7 +42,7 @@ def recover(daemon: Daemon, ledger: Ledger) -> None:
         entries = found.get("Volumes") or [] if kind == "volumes" else found
         for entry in entries:
             if kind == "volumes":
-                ledger.settle(token, kind, entry["Name"], created=entry.get("CreatedAt"))
+                ledger.settle(token, kind, entry["Name"], token=token)
             else:
                 ledger.settle(token, kind, entry["Id"])
         if not entries:
