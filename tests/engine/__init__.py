@@ -1,0 +1,1 @@
+"""claudy against real engines: streams, lifetime, ownership, the documented cases, bad input."""

@@ -1,0 +1,80 @@
+"""What an engine says of the sandboxes of a project."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.engines.shell import EngineError, wait_for
+
+if TYPE_CHECKING:
+    from tests.engines.api import Api
+
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Sandboxes:
+    """The sandboxes of one project.
+
+    Args:
+        api: The engine.
+        project: Real path of the project.
+    """
+
+    api: Api
+    project: str
+
+    @property
+    def id(self) -> str:
+        """Return the end of the project's name in all that claudy makes."""
+        return hashlib.sha256(self.project.encode()).hexdigest()[:8]
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return what the engine lists of them, whatever their state."""
+        wanted = {"label": [f"claudy.project={self.project}"]}
+        answer = self.api.request("GET", "/containers/json", {"all": 1, "filters": wanted})
+        found: list[dict[str, Any]] = answer
+        return found
+
+    def only(self) -> dict[str, Any]:
+        """Return all that the engine knows of the one that there is."""
+        (found,) = self.all()
+        whole: dict[str, Any] = self.api.request("GET", f"/containers/{found['Id']}/json")
+        return whole
+
+    def wait_gone(self, seconds: float = PATIENCE) -> None:
+        """Wait until there is none."""
+        wait_for(lambda: not self.all(), seconds, f"the sandboxes of {self.project} to go")
+
+    def wait_running(self, count: int = 1) -> None:
+        """Wait until that many run."""
+        wait_for(
+            lambda: [one["State"] for one in self.all()] == ["running"] * count,
+            PATIENCE,
+            f"{count} running sandboxes of {self.project}",
+        )
+
+    def processes(self) -> list[str]:
+        """Return the command lines of all processes inside; none if nothing runs."""
+        lines: list[str] = []
+        for one in self.all():
+            try:
+                top = self.api.request("GET", f"/containers/{one['Id']}/top", {"ps_args": "-eo pid,args"})
+            except EngineError:
+                continue
+            lines += [row[-1] for row in top["Processes"]]
+        return lines
+
+    def wait_process(self, text: str) -> None:
+        """Wait until a process with that text in its command line runs inside."""
+        wait_for(
+            lambda: any(text in line for line in self.processes()), PATIENCE, f"{text!r} to run"
+        )
+
+    def wait_no_process(self, text: str, seconds: float = PATIENCE) -> None:
+        """Wait until no process with that text in its command line runs inside."""
+        wait_for(
+            lambda: not any(text in line for line in self.processes()), seconds, f"{text!r} to end"
+        )

@@ -1,0 +1,124 @@
+"""A real terminal with a program on it, typed at by the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from typing import TYPE_CHECKING, Any, Self
+
+import pexpect
+
+from tests.engines.shell import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+PROMPT = "@claudy:/workspace"
+"""What every prompt of a sandbox's shell has in it, and no command that a test types."""
+SECONDS = 60
+
+
+class Terminal:
+    """A terminal with a program on it.
+
+    Args:
+        argv: The program.
+        cwd: Where it runs.
+        env: Its environment.
+        size: Rows and columns.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        size: tuple[int, int] = (24, 80),
+    ) -> None:
+        self.child: Any = pexpect.spawn(
+            argv[0],
+            list(argv[1:]),
+            cwd=cwd,
+            env={"TERM": "xterm", **env},
+            dimensions=size,
+            timeout=SECONDS,
+            # The default waits 50 ms before each key press, and 100 ms after the end.
+        )
+        self.child.delaybeforesend = None
+        self.child.delayafterclose = self.child.delayafterterminate = 0.1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.child.close(force=True)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the program."""
+        pid: int = self.child.pid
+        return pid
+
+    @property
+    def shown(self) -> str:
+        """What came before the last thing that was expected, or all since then."""
+        before: bytes = self.child.before
+        return before.decode()
+
+    def type(self, text: str) -> None:
+        """Type text, without a line's end."""
+        self.child.send(text)
+
+    def enter(self, line: str) -> None:
+        """Type a line."""
+        self.child.send(f"{line}\r")
+
+    def expect(self, text: str) -> None:
+        """Wait until text is shown, exactly."""
+        self.child.expect_exact(text)
+
+    def prompt(self) -> None:
+        """Wait for the prompt of the sandbox's shell."""
+        self.expect(PROMPT)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Make the terminal another size."""
+        self.child.setwinsize(rows, columns)
+
+    def modes(self) -> list[Any]:
+        """Return the terminal's settings as termios has them."""
+        return termios.tcgetattr(self.child.child_fd)
+
+    def wait_modes(self, wanted: list[Any]) -> None:
+        """Wait until the terminal has these settings."""
+        wait_for(lambda: self.modes() == wanted, SECONDS, "the terminal to be as it was")
+
+    def wait_raw(self) -> None:
+        """Wait until the program reads every key itself."""
+        wait_for(lambda: not self.modes()[3] & termios.ICANON, SECONDS, "raw mode")
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send the program a signal."""
+        os.kill(self.pid, number)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a window that is closed does; the program gets its SIGHUP."""
+        os.close(self.child.child_fd)
+        self.child.child_fd = -1
+        self.child.closed = True
+        self.child.ptyproc.fd = -1
+        self.child.ptyproc.closed = True
+
+    def end(self) -> tuple[int | None, int | None]:
+        """Wait for the program's end and return its exit code and the signal that ended it."""
+        self.child.expect(pexpect.EOF)
+        self.child.wait()
+        return self.child.exitstatus, self.child.signalstatus
