@@ -9,8 +9,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# As in `claudy.cli.app.COMMANDS`, which a run without options doesn't import; a test compares.
 SUBCOMMANDS = frozenset(
-    "build-image completion config doctor logs prune ps restart rm run stats status stop trust".split()
+    (
+        "build-image",
+        "completion",
+        "config",
+        "doctor",
+        "logs",
+        "prune",
+        "ps",
+        "restart",
+        "rm",
+        "run",
+        "stats",
+        "status",
+        "stop",
+        "trust",
+    )
 )
 
 

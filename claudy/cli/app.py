@@ -11,10 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from claudy.cli.console import Console, guarded
-from claudy.errors import USAGE, UsageError
+from claudy.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 COMMANDS = {
     "run": "claudy.cli.run",
@@ -33,7 +33,6 @@ COMMANDS = {
     "completion": "claudy.cli.completion",
 }
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-VALUE_OPTIONS_HELP = "claudy --help"
 
 
 def load_command(name: str) -> click.Command:
@@ -63,7 +62,9 @@ class Commands(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what claudy is, the options of a launch, and the commands."""
-        formatter.write_text("claudy: your project in a container in which Docker works as on the host.")
+        formatter.write_text(
+            "claudy: your project in a container in which Docker works as on the host."
+        )
         formatter.write_paragraph()
         usages = (
             ("claudy", "[OPTIONS] [DIRECTORY] [-- COMMAND [ARGS...]]"),
@@ -177,6 +178,3 @@ def typer_app() -> typer.Typer:
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
         context_settings=CONTEXT,
     )  # fmt: skip
-
-
-__all__ = ["COMMANDS", "USAGE", "Callable", "load_command", "run_app", "top_level", "typer_app"]

@@ -21,7 +21,7 @@ def launch_plain(directory: str, command: Sequence[str]) -> int:
     return guarded(console, lambda: launch(build_request(console, directory, command, {})))
 
 
-def build_request(  # noqa: PLR0913
+def build_request(
     console: Console,
     directory: str,
     command: Sequence[str],
@@ -50,7 +50,7 @@ def build_request(  # noqa: PLR0913
 def print_plan(console: Console, request: Request) -> int:
     """Print the `docker run` line that a launch amounts to."""
     from claudy.sandbox.plan import docker_run, shell_line
-    from claudy.sandbox.start import planned
+    from claudy.sandbox.prepare import planned
 
     plan, session = planned(request)
     console.result(shell_line(docker_run(plan, session)))

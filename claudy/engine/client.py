@@ -202,9 +202,11 @@ class Engine:
             return Response(sock)
 
         try:
-            response = self._guarded(ask)
+            response: Response = self._guarded(ask)
             if response.status >= 400:  # noqa: PLR2004
-                raise self._refusal(response.status, self._guarded(response.read), f"{method} {path}")
+                raise self._refusal(  # noqa: TRY301
+                    response.status, self._guarded(response.read), f"{method} {path}"
+                )
         except BaseException:
             sock.close()
             raise
@@ -229,7 +231,7 @@ class Engine:
     def begin(
         self, method: str, path: str, query: Mapping[str, str | int | bool] | None = None
     ) -> Pending:
-        """Send a request without a body on a connection of its own and don't wait for the answer."""
+        """Send a request on a connection of its own and don't wait for the answer."""
         where = f"/v{self.api}{target(path, query)}"
         sock = self.connect()
         head = request_head(method, where, {"Content-Length": "0"})
@@ -248,7 +250,12 @@ class Engine:
     # -- inside ------------------------------------------------------------------------------
 
     def _send(
-        self, method: str, where: str, headers: Mapping[str, str], data: bytes, timeout: float | None
+        self,
+        method: str,
+        where: str,
+        headers: Mapping[str, str],
+        data: bytes,
+        timeout: float | None,
     ) -> Response:
         """Send on the kept connection, on a fresh one if the engine has closed that meanwhile."""
         fields = dict(headers)

@@ -1,4 +1,4 @@
-"""What is known about the engine at an endpoint, asked once and kept while its socket is the same."""
+"""What is known about the engine at an endpoint: asked once, kept while its socket stays."""
 
 from __future__ import annotations
 
@@ -56,7 +56,13 @@ def known_engine(engine: Engine, env: Mapping[str, str], socket_source: str = ""
     identity = socket_identity(engine.endpoint)
     key = "".join(c if c.isalnum() else "-" for c in engine.endpoint.url)[-150:]
     path = f"{cache_dir(env)}/engines/{key}"
-    stamp = [list(identity), engine.endpoint.url, socket_source, list(sys.version_info[:2]), _format()]
+    stamp = [
+        list(identity),
+        engine.endpoint.url,
+        socket_source,
+        list(sys.version_info[:2]),
+        _format(),
+    ]
     if any(identity):
         try:
             with open(path, "rb") as file:

@@ -24,7 +24,7 @@ SOCKET = "/var/run/docker.sock"
 LOOPBACK = ("localhost", "::1", "127.")
 
 
-class EngineStarting(EngineError):  # noqa: N818 - named after the state, as in errors.py
+class EngineStarting(EngineError):
     """The engine answers, but is not ready: `/info` is empty."""
 
     code = "engine-starting"
@@ -90,7 +90,7 @@ class _Traits:
     remote: bool
 
 
-def identify(  # noqa: PLR0913 - three documents of the engine, and what this machine knows
+def identify(
     *,
     endpoint: Endpoint,
     ping: Mapping[str, str],

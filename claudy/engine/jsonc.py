@@ -1,20 +1,17 @@
 """JSON through CPython's C scanner and encoder, without importing `json`.
 
 The `json` package imports `re` and with it `enum` and `functools`: as long as Python's own start.
-The C halves of it are all that is needed; where they are missing (another Python implementation),
-`json` itself is used.
+The C halves of it are all that is needed; they are CPython's own and have been the same since 3.2.
 """
 
 from __future__ import annotations
 
+import _json
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-try:
-    from _json import encode_basestring, make_encoder, make_scanner
-except ImportError:  # pragma: no cover - CPython has it
-    make_scanner = None
 
 
 class _Plain:
@@ -33,49 +30,39 @@ def _refuse(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-if make_scanner is None:  # pragma: no cover
+_scan = _json.make_scanner(_Plain)  # type: ignore[arg-type]
+_encode: Callable[[Any, int], tuple[str, ...]] = _json.make_encoder(
+    None, _refuse, _json.encode_basestring, None, ":", ",", False, False, False
+)
 
-    def loads(data: bytes | bytearray | str) -> Any:
-        """Parse one JSON document."""
-        import json
 
-        return json.loads(data)
+def loads(data: bytes | bytearray | str) -> Any:
+    """Parse one JSON document.
 
-    def dumps(value: Any) -> bytes:
-        """Serialise a value as compact UTF-8 JSON."""
-        import json
+    Args:
+        data: the document, UTF-8 when bytes; white space around it is allowed.
 
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-else:
-    _scan = make_scanner(_Plain)
-    _encode = make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, False)
+    Returns:
+        dict, list, str, int, float, bool or None.
 
-    def loads(data: bytes | bytearray | str) -> Any:
-        """Parse one JSON document.
+    Raises:
+        ValueError: it is not JSON, or something follows it.
+    """
+    text = (data if isinstance(data, str) else data.decode()).strip(" \t\r\n")
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration as error:
+        raise ValueError(f"not JSON at character {error.value}") from None
+    if end != len(text):
+        raise ValueError(f"extra data at character {end}")
+    return value
 
-        Args:
-            data: the document, UTF-8 when bytes; white space around it is allowed.
 
-        Returns:
-            dict, list, str, int, float, bool or None.
+def dumps(value: Any) -> bytes:
+    """Serialise a value as compact UTF-8 JSON.
 
-        Raises:
-            ValueError: it is not JSON, or something follows it.
-        """
-        text = (data if isinstance(data, str) else data.decode()).strip(" \t\r\n")
-        try:
-            value, end = _scan(text, 0)
-        except StopIteration as error:
-            raise ValueError(f"not JSON at character {error.value}") from None
-        if end != len(text):
-            raise ValueError(f"extra data at character {end}")
-        return value
-
-    def dumps(value: Any) -> bytes:
-        """Serialise a value as compact UTF-8 JSON.
-
-        Raises:
-            TypeError: it holds something JSON has no form for.
-            ValueError: it holds a NaN or an infinity.
-        """
-        return "".join(_encode(value, 0)).encode()
+    Raises:
+        TypeError: it holds something JSON has no form for.
+        ValueError: it holds a NaN or an infinity.
+    """
+    return "".join(_encode(value, 0)).encode()

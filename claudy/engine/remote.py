@@ -53,8 +53,8 @@ def dial_ssh(endpoint: Endpoint) -> Socket:
     try:
         subprocess.Popen(
             [*command, "--", host, "docker", "system", "dial-stdio"],
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )

@@ -6,9 +6,8 @@ and ssh import what they need when they are asked for.
 
 from __future__ import annotations
 
-import errno
-
 import _socket
+import errno
 
 from claudy.errors import EngineDenied, EngineError, EngineGone, EngineTimeout, EngineTLS, NoEngine
 
@@ -113,7 +112,11 @@ def target(path: str, query: Mapping[str, str | int | bool] | None) -> str:
 
 def request_head(method: str, where: str, headers: Mapping[str, str]) -> bytes:
     """Return the bytes of a request line and its headers."""
-    lines = [f"{method} {where} HTTP/1.1", "Host: docker", *(f"{k}: {v}" for k, v in headers.items())]
+    lines = [
+        f"{method} {where} HTTP/1.1",
+        "Host: docker",
+        *(f"{k}: {v}" for k, v in headers.items()),
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 

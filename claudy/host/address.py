@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PIPE = "//./pipe/docker_engine"
 
 
-def from_environment(  # noqa: PLR0913
+def from_environment(
     url: str,
     source: str,
     *,

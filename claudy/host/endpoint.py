@@ -90,7 +90,7 @@ class _Here:
     root: str
 
 
-def resolve(  # noqa: PLR0913 - everything that decides is passed in
+def resolve(
     *,
     env: Mapping[str, str],
     home: str,
@@ -249,7 +249,7 @@ def under(root: str, path: str) -> str:
     return path if root == "/" else root.rstrip("/") + path
 
 
-def probe(  # noqa: PLR0913
+def probe(
     endpoint: Endpoint,
     *,
     env: Mapping[str, str],

@@ -18,7 +18,10 @@ PROJECT_FILE = ".claudy.toml"
 
 def config_file(env: Mapping[str, str]) -> str:
     """Return the path of the user's settings file: `CLAUDY_CONFIG`, else `config.toml`."""
-    return env.get("CLAUDY_CONFIG") or f"{_place(env, 'config', 'XDG_CONFIG_HOME', '.config')}/config.toml"
+    return (
+        env.get("CLAUDY_CONFIG")
+        or f"{_place(env, 'config', 'XDG_CONFIG_HOME', '.config')}/config.toml"
+    )
 
 
 def state_dir(env: Mapping[str, str]) -> str:
@@ -32,7 +35,7 @@ def cache_dir(env: Mapping[str, str]) -> str:
 
 
 def _place(env: Mapping[str, str], kind: str, variable: str, default: str) -> str:
-    if sys.platform == "linux":
+    if str(sys.platform) == "linux":  # str: type checkers know only this platform
         base = env.get(variable, "").strip()
         base = base if base.startswith("/") else os.path.expanduser("~/" + default)
         return f"{base}/claudy"

@@ -130,7 +130,7 @@ def the_only_live(
     )
 
 
-def live_instead(  # noqa: PLR0913 - as `resolve`
+def live_instead(
     endpoint: Endpoint,
     error: BaseException,
     *,

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 import os
 
+from claudy.digest import sha256
 from claudy.errors import ClaudyError, UsageError
-
-try:
-    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:  # pragma: no cover - other Python implementations
-        from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,13 +121,14 @@ def digest(files: Iterable[tuple[str, bytes]], build_args: Mapping[str, str], pl
         platform: as `parse_platform` spells it.
     """
     total = sha256(b"claudy image 1\0")
-    for name, content in files:
-        total.update(b"file\0%b\0%d\0" % (os.fsencode(name), len(content)))
-        total.update(content)
-    for key, value in sorted(build_args.items()):
-        if key.lower() not in NEUTRAL_ARGS:
-            total.update(b"\0".join((b"arg", os.fsencode(key), os.fsencode(value), b"")))
-    total.update(b"platform\0" + platform.encode())
+    parts = [(b"file", os.fsencode(name), content) for name, content in files]
+    parts += [
+        (b"arg", os.fsencode(key), os.fsencode(value))
+        for key, value in sorted(build_args.items())
+        if key.lower() not in NEUTRAL_ARGS
+    ]
+    for kind, name, content in (*parts, (b"platform", b"", platform.encode())):
+        total.update(b"%b %d %d\0%b%b" % (kind, len(name), len(content), name, content))
     return str(total.hexdigest())[:DIGITS]
 
 

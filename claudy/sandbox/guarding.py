@@ -93,7 +93,7 @@ class Starting:
             raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
 
 
-def plan_guard(  # noqa: PLR0913 - everything that decides is passed in
+def plan_guard(
     request: Request, settings: Settings, facts: EngineFacts, user: User, name: str, base: str,
     upstream: str,
 ) -> Guard:  # fmt: skip

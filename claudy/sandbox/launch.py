@@ -7,9 +7,8 @@ the session itself. Everything else is imported when that is not so.
 
 from __future__ import annotations
 
-import os
-
 import _signal
+import os
 
 from claudy.engine.client import Engine
 from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Hangup, Terminated
@@ -195,7 +194,7 @@ class Launch:
             self.seat.leave()
             self.seat.clear()
             self.seat.unlock()
-        from claudy.sandbox.start import prepare
+        from claudy.sandbox.prepare import prepare
 
         return prepare(self).open()
 

@@ -105,8 +105,8 @@ class Plan:
 
     def digest(self) -> str:
         """Return a hash of all that matters to somebody who joins a running sandbox."""
+        from claudy.digest import sha256
         from claudy.record import replace
-        from claudy.sandbox.project import sha256
 
         labels = tuple(
             (k, v) for k, v in self.labels if k not in ("claudy.created", "claudy.config")
@@ -161,9 +161,8 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
         host["NetworkMode"] = plan.network
     if plan.userns:
         host["UsernsMode"] = plan.userns
-    for key, value in (("NanoCpus", plan.cpus), ("Memory", plan.memory), ("PidsLimit", plan.pids)):
-        if value:
-            host[key] = value
+    limits = {"NanoCpus": plan.cpus, "Memory": plan.memory, "PidsLimit": plan.pids}
+    host |= {key: value for key, value in limits.items() if value}
     if session.tty and session.rows:
         host["ConsoleSize"] = [session.rows, session.columns]  # from API 1.42; ignored before
     exposed: dict[str, Any] = {}

@@ -5,16 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
+from claudy.digest import sha256
 from claudy.errors import UsageError
 from claudy.record import record
-
-try:
-    from _sha2 import sha256
-except ImportError:
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:  # pragma: no cover - other Python implementations
-        from hashlib import sha256
 
 NAME_LENGTH = 40
 

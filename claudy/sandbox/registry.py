@@ -14,8 +14,8 @@ import marshal
 import os
 import sys
 
+from claudy.digest import sha256
 from claudy.errors import ClaudyError
-from claudy.sandbox.project import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def sandbox_user(project: Project, facts: EngineFacts) -> User:
     return User(project.uid, project.gid, name, HOME)
 
 
-def build_plan(  # noqa: PLR0913 - everything that decides is passed in
+def build_plan(
     project: Project,
     settings: Settings,
     facts: EngineFacts,

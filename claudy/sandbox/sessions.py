@@ -30,7 +30,7 @@ exec "$@"
 """
 
 
-class Vanished(Exception):  # noqa: N818 - an event: the caller starts over
+class Vanished(Exception):
     """The container has ended before the session could be opened in it."""
 
 
@@ -159,7 +159,7 @@ def _exit_code(engine: Engine, found: str) -> int:
         pause = min(pause * 2, 0.2)
 
 
-def _carry(  # noqa: PLR0913
+def _carry(
     engine: Engine,
     sock: Socket,
     first: bytes,

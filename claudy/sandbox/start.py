@@ -1,36 +1,25 @@
-"""The slower half of a launch: settings, engine, image and plan, then start or join the sandbox."""
+"""Start a project's sandbox, or join the one that runs: the second half of a launch."""
 
 from __future__ import annotations
 
-import time
-
-from claudy.engine.client import Engine
-from claudy.engine.facts import known_engine
-from claudy.errors import APIError, ClaudyError, Declined, EngineError, NoEngine, UsageError
+from claudy.errors import APIError, ClaudyError, Declined
 from claudy.record import record, replace
 from claudy.sandbox.leave import remove, wait_removed
-from claudy.sandbox.plan import Plan
-from claudy.sandbox.project import too_wide
-from claudy.sandbox.resolve import build_plan, sandbox_user
 from claudy.sandbox.sessionenv import session_env
 from claudy.sandbox.sessions import Vanished, run_first
-from claudy.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from claudy.engine.facts import Known
     from claudy.sandbox.guarding import Guard, Starting
-    from claudy.sandbox.launch import Launch, Request
-    from claudy.sandbox.plan import Session
+    from claudy.sandbox.launch import Launch
+    from claudy.sandbox.plan import Plan
     from claudy.settings.model import Settings
 
 _TRIES = 6
 _NOT_FOUND, _CONFLICT = 404, 409
-ROOT_NOTICE = "The project belongs to root, so you are root inside."
-HOST_NOTICE = "Docker's own socket is inside (--docker host): whatever runs here is as good as root on the host."
 
 
 @record
@@ -191,7 +180,7 @@ class Prepared:
         labels = found["Config"].get("Labels") or {}
         if labels.get("claudy.project") != self.launch.request.project.path:
             raise ClaudyError(
-                f"There is a container named {self.launch.name} that is not this project's sandbox.",
+                f"A container named {self.launch.name} exists that is not this project's sandbox.",
                 f"docker rename {self.launch.name} something-else",
             )
 
@@ -214,207 +203,3 @@ class Prepared:
                 "The sandbox is running with other options or an older image; they apply after"
                 " the last session has ended, or with --recreate."
             )
-
-
-def planned(request: Request) -> tuple[Plan, Session]:
-    """Return what a launch would start, changing nothing."""
-    from claudy.sandbox.launch import Launch, endpoint_for
-
-    launch = Launch(request, endpoint_for(request))
-    prepared = prepare(launch, dry=True)
-    taken = session_env(prepared.settings["env"], request.env, tty=launch.session.tty)
-    return prepared.plan, replace(launch.session, env=taken)
-
-
-def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
-    """Find out what to start for a launch: settings, engine, user, image, plan.
-
-    Args:
-        launch: the launch.
-        dry: build and pull nothing; the plan names the image that would be run.
-
-    Raises:
-        ClaudyError: it can't be started; the error says why.
-    """
-    request = launch.request
-    project = request.project
-    wide = too_wide(project, request.home)
-    if wide and not request.confirm(f"{project.path} is {wide}; open it in a sandbox?", "--yes"):
-        raise Declined(f"{project.path} was not opened.")
-    settings = load(request.flags, request.env, project.path)
-    follow_endpoint(launch, settings)
-    known = reach(launch, settings)
-    require_local(launch, known)
-    user = sandbox_user(project, known.facts)
-    notices = [ROOT_NOTICE] if user.uid == 0 and not known.facts.rootless else []
-    if settings.withheld:
-        notices.append(
-            f"{settings.project_file} asks for {', '.join(settings.withheld)}, which waits until you"
-            " accept it: claudy trust"
-        )
-    from claudy.image.ensure import ensure_image
-
-    ready = ensure_image(
-        launch.engine,
-        settings,
-        user,
-        facts=known.facts,
-        env=request.env,
-        dry=dry,
-        progress=request.progress,
-        confirm=request.confirm,
-    )
-    group = guard = None
-    if settings["docker"] == "guard":
-        from claudy.sandbox.guarding import plan_guard
-
-        upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
-        guard = plan_guard(request, settings, known.facts, user, launch.name, launch.base, upstream)
-    if settings["docker"] == "host":
-        notices.append(HOST_NOTICE)
-        from claudy.sandbox.socketgroup import socket_group
-
-        group = socket_group(launch.engine, known.facts, ready.base, request.env)
-    plan = build_plan(
-        project,
-        settings,
-        known.facts,
-        user,
-        ready.image,
-        has_init=ready.has_init,
-        socket_group=group,
-        guard_dir=guard.directory if guard else "",
-        host_path=host_path(launch, known),
-        now=time.time(),
-    )
-    return Prepared(launch, settings, plan, tuple(notices), guard)
-
-
-def follow_endpoint(launch: Launch, settings: Settings) -> None:
-    """Use the engine that a settings file names."""
-    host, context = settings["host"], settings["context"]
-    if not host and not context:
-        return
-    from claudy.host.endpoint import resolve
-
-    request = launch.request
-    if host and context:
-        given = {settings.source("host"), settings.source("context")}
-        raise UsageError(f"--host and --context are both given (from: {', '.join(sorted(given))}).",
-                         "Give only one of them.")  # fmt: skip
-    launch.use_endpoint(
-        resolve(
-            env=request.env,
-            home=request.home,
-            platform=request.platform,
-            uid=request.uid,
-            host=host or None,
-            context=context or None,
-        )
-    )
-
-
-def reach(launch: Launch, settings: Settings) -> Known:
-    """Return what is known about the engine; look for another socket if the default has none."""
-    request = launch.request
-    try:
-        return known_engine(launch.engine, request.env, settings["socket_source"])
-    except NoEngine as error:
-        import errno
-
-        from claudy.host.endpoint import probe
-
-        cause = error.__cause__
-        absent = isinstance(cause, OSError) and cause.errno in (errno.ENOENT, errno.ECONNREFUSED)
-        found = None
-        if absent:
-            found = probe(
-                launch.endpoint,
-                env=request.env,
-                home=request.home,
-                platform=request.platform,
-                uid=request.uid,
-                is_live=is_live,
-            )
-        if found is not None:
-            request.notify(f"Using {found.url} ({found.source}).")
-            launch.use_endpoint(found)
-        elif not absent or launch.endpoint.explicit or not bring_engine(launch):
-            raise
-        return known_engine(launch.engine, request.env, settings["socket_source"])
-
-
-def bring_engine(launch: Launch) -> bool:
-    """Offer to install or start an engine where the default one is missing.
-
-    Returns:
-        Whether there is one now.
-    """
-    from claudy.errors import ConfirmationNeeded
-    from claudy.host.install import plan_install, run_plan, survey
-
-    request = launch.request
-    plan = plan_install(survey(env=request.env, platform=request.platform, uid=request.uid))
-    if not plan.steps:
-        return False
-    lines = "\n".join(f"  {step.line}  # {step.why}" for step in plan.steps)
-    question = f"No Docker engine answers at {launch.endpoint.url}. {plan.title}?\n{lines}\n"
-    try:
-        if not request.confirm(question, "--yes"):
-            return False
-    except ConfirmationNeeded:
-        return False
-    run_plan(plan, notify=request.notify, is_live=lambda: is_live(launch.endpoint.path))
-    return True
-
-
-def is_live(path: str) -> bool:
-    """Whether an engine answers at a Unix socket."""
-    from claudy.host.endpoint import Endpoint
-
-    url = f"unix://{path}"
-    try:
-        Engine(
-            Endpoint(url=url, source="probed", tls=None, context="", kind="unix", path=path)
-        ).ping()
-    except EngineError:
-        return False
-    return True
-
-
-def require_local(launch: Launch, known: Known) -> None:
-    """Refuse an engine on another machine, where the project is not."""
-    if known.facts.os_type == "windows":
-        raise ClaudyError(
-            f"The engine at {launch.endpoint.url} runs Windows containers; claudy needs Linux ones.",
-            "Docker Desktop: Switch to Linux containers",
-        )
-    if known.facts.remote:
-        raise ClaudyError(
-            f"The engine at {launch.endpoint.url} (from: {launch.endpoint.source}) is on another"
-            " machine: it can't mount this machine's project, /workspace would be empty.",
-            "claudy --context default",
-        )
-
-
-def host_path(launch: Launch, known: Known) -> str:
-    """Return the project's path on the daemon's file system."""
-    request = launch.request
-    from claudy.host.whereami import to_host, where_am_i
-
-    place = where_am_i(env=request.env, platform=request.platform)
-    if not place.nested:
-        return request.project.path
-    from claudy.engine.facts import own_mounts
-
-    mounts = own_mounts(launch.engine, request.env)
-    if mounts is None and not place.host_workspace:
-        return request.project.path
-    found = to_host(request.project.path, place, mounts or ())
-    if found is None:
-        raise ClaudyError(
-            f"claudy runs in a container, and {request.project.path} is not mounted from the host:"
-            f" the engine {known.facts.name} can't see it.",
-            "Start claudy on the host, or mount the project into this container.",
-        )
-    return found

@@ -6,10 +6,9 @@ so that neither direction waits for the other and memory stays constant whatever
 
 from __future__ import annotations
 
+import _signal
 import os
 import select
-
-import _signal
 
 from claudy.errors import Hangup
 from claudy.sandbox.terminal import STDERR, STDIN, STDOUT
@@ -80,7 +79,7 @@ class Carrier:
         on_resize: called when the terminal has changed its size.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         sock: Socket,
         first: bytes,
@@ -103,7 +102,7 @@ class Carrier:
         self._frame = (STDOUT, 0)
         self._head = b""
 
-    def run(self) -> int | None:
+    def run(self) -> int | None:  # noqa: C901, PLR0912 - one loop over all that can happen
         """Carry until the session ends.
 
         Returns:
@@ -229,7 +228,7 @@ class Carrier:
         return False
 
     def _code_known(self) -> bool:
-        """Whether the command has ended; what background jobs write after that is not its output."""
+        """Whether the command has ended; background jobs' later output is not its own."""
         return self._code is not None
 
     def _finish(self) -> int | None:

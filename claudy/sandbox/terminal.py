@@ -40,13 +40,13 @@ def size(descriptor: int = STDOUT) -> tuple[int, int]:
 
 
 class Raw:
-    """Raw mode for a while: every key goes to the program inside, none to this terminal's line editor."""
+    """Raw mode for a while: every key goes to the program inside."""
 
     def __init__(self, descriptor: int = STDIN) -> None:
         self._descriptor = descriptor
         self._before: list[object] | None = None
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Raw:  # noqa: PYI034 - Self would need typing
         before = termios.tcgetattr(self._descriptor)
         mode = [*before]
         # As cfmakeraw(3), but output processing stays off too: the inner terminal has done it.

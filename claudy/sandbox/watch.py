@@ -8,11 +8,10 @@ its own, so that what takes the terminal down does not take it down too.
 
 from __future__ import annotations
 
+import _signal
 import os
 import select
 import termios
-
-import _signal
 
 from claudy.sandbox.terminal import STDIN, STDOUT
 

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def load(
-    flags: Mapping[str, Any], env: Mapping[str, str], project: str
-) -> Settings:
+def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Settings:
     """Return the settings for a project.
 
     Args:

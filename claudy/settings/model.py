@@ -136,7 +136,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("socket_source", "", text, "the socket's path on the daemon's file system", always),
     Setting("image", "", text, "image to run instead of the bundled one"),
     Setting("pull", "missing", one_of(*PULL), "when to pull that image"),
-    Setting("registry", "", text, "where to pull the bundled image from before building it", always),
+    Setting("registry", "", text, "where to look for the bundled image before building", always),
     Setting("env", (), strings, "environment inside: K=V, or K to pass it on", _from_host, True),
     Setting("volumes", (), strings, "more mounts: SRC:DST[:ro]", _outside, True),
     Setting("publish", (), strings, "published ports, as in docker run", always, True),
