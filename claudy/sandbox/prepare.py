@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from claudy.settings.model import Settings
 
 ROOT_NOTICE = "The project belongs to root, so you are root inside."
-HOST_NOTICE = "Docker's own socket is inside (--docker host): whatever runs here is as good as root on the host."
+HOST_NOTICE = (
+    "Docker's own socket is inside (--docker host): what runs here is as good as root on the host."
+)
 
 
 def planned(request: Request) -> tuple[Plan, Session]:
