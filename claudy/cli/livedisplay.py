@@ -35,11 +35,13 @@ class LiveDisplay:
 
     Args:
         console: colour or none.
+        rich: where it is drawn; None for stderr.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, rich: RichConsole | None = None) -> None:
         env: Mapping[str, str] = console.env
-        self._rich = RichConsole(stderr=True, no_color=not console.colour(2), _environ=env)
+        colourless = not console.colour(2)
+        self._rich = rich or RichConsole(stderr=True, no_color=colourless, _environ=env)
         self._live: Live | None = None
         self._phase = ""
         self._began = 0.0
@@ -58,6 +60,11 @@ class LiveDisplay:
             self._layers[event.id] = event
         elif isinstance(event, Log):
             self._lines = [*self._lines[1 - _LINES :], printable(event.line)]
+
+    def refresh(self) -> None:
+        """Draw now, not with the next tick."""
+        if self._live is not None:
+            self._live.refresh()
 
     def close(self) -> None:
         """End the phase and leave its line."""

@@ -83,7 +83,7 @@ class Transcript:
             self.step = f"step {found[1]}/{found[2]} ({text})"
             self._pending = Step(int(found[1]), int(found[2]), text)
             if text.startswith("FROM "):
-                self._heads.append([])
+                self._heads.append([""] if text == "FROM scratch" else [])
             return
         if line == " ---> Using cache":
             yield from self._announce(cached=True)

@@ -62,7 +62,7 @@ class Ready:
     has_init: bool
 
 
-def ensure_image(  # noqa: PLR0913 - everything that decides is passed in
+def ensure_image(
     engine: Engine,
     settings: Settings,
     user: Account,

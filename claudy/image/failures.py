@@ -11,7 +11,7 @@ class ImageError(ClaudyError):
     code = "image"
 
 
-class BuildFailed(ImageError):  # noqa: N818 - named after what happened, as in errors.py
+class BuildFailed(ImageError):
     """A step of the build failed.
 
     Args:
@@ -25,19 +25,19 @@ class BuildFailed(ImageError):  # noqa: N818 - named after what happened, as in 
         self.log = log
 
 
-class RegistryDown(ImageError):  # noqa: N818 - named after what happened, as in errors.py
+class RegistryDown(ImageError):
     """The registry can't be reached, or does not answer."""
 
     code = "registry-down"
 
 
-class RegistryDenied(ImageError):  # noqa: N818 - named after what happened, as in errors.py
+class RegistryDenied(ImageError):
     """The registry wants other credentials."""
 
     code = "registry-denied"
 
 
-class NotInRegistry(ImageError):  # noqa: N818 - named after what happened, as in errors.py
+class NotInRegistry(ImageError):
     """The registry has no such image."""
 
     code = "not-in-registry"

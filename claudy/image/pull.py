@@ -21,7 +21,7 @@ ANSWER = 9.0
 _BAD_REQUEST = 400
 
 
-class Refused(Exception):  # noqa: N818 - it is the engine's refusal, translated by the caller
+class Refused(Exception):
     """The engine reported an error in the middle of a stream."""
 
 
