@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from tests.engines.api import Api
 from tests.engines.certificates import certificates
 from tests.engines.layout import DOCKER_GROUP_ID, KINDS, MARK_VARIABLE, TLS_PORT, USER, USER_ID
-from tests.engines.room import clear_room, enter, holder_of, open_room, room_mtu
+from tests.engines.room import clear_room, enter, holder_of, marked, open_room, room_mtu
 from tests.engines.shell import (
     EngineError,
     alive,
+    command_name,
     read_pid,
     say,
     start_detached,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _READY_SECONDS = 30
 _STOP_SECONDS = 20
+_OWN_PID_FILE = "docker.pid"
 
 
 def start(place: Place, root: Path) -> None:
@@ -101,6 +103,13 @@ def end(place: Place, *, force: bool = False) -> None:
     pid = daemon_pid(place)
     if pid:
         stop(pid, seconds=0 if force else _STOP_SECONDS)
+        # A killed daemon takes its containerd with it, but not at once; and until init has waited
+        # for both, the next daemon would take them for live ones.
+        for part in marked(place):
+            if command_name(part) == "containerd":
+                stop(part, seconds=_STOP_SECONDS)
+        for file in (_OWN_PID_FILE, "exec/containerd/containerd.pid"):
+            (place.run / file).unlink(missing_ok=True)
 
 
 def daemon_pid(place: Place) -> int | None:
@@ -149,7 +158,7 @@ def _settings(place: Place, *, mtu: int) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "data-root": str(place.data / "docker"),
         "exec-root": str(place.run / "exec"),
-        "pidfile": str(place.run / "docker.pid"),
+        "pidfile": str(place.run / _OWN_PID_FILE),
         "hosts": [place.host],
         "mtu": mtu,
         "shutdown-timeout": 5,

@@ -34,6 +34,7 @@ class Engine:
         api_version: The newest API version it speaks, as 1.41.
         settings: A DOCKER_CONFIG for the docker CLI, with nothing of yours in it.
         place: Where it lives, if the harness made it.
+        shared: Whether runs for other engines use it at the same time.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Engine:
     api_version: str
     settings: Path
     place: Place | None
+    shared: bool
 
     @property
     def host(self) -> str:
@@ -77,7 +79,7 @@ class Engine:
             input: What it gets on standard input.
         """
         done = subprocess.run(
-            [self._program(), *arguments],
+            [self.program, *arguments],
             env=self.environment,
             input=input,
             capture_output=True,
@@ -89,7 +91,9 @@ class Engine:
             raise EngineError(message)
         return done
 
-    def _program(self) -> str:
+    @property
+    def program(self) -> str:
+        """Return the path of a docker CLI, of the same version where the harness made it."""
         if self.place is None:
             return "docker"
         # The engine's own packages have the CLI of the same version; its libc is old enough.
@@ -117,7 +121,13 @@ class Engine:
 
         Args:
             force: As with `kill -9`.
+
+        Raises:
+            EngineError: It is not this run's alone.
         """
+        if self.shared:
+            message = f"engine {self.name} is used by other runs now: stop one with --engine"
+            raise EngineError(message)
         daemon.end(self._own_place(), force=force)
 
     def start(self) -> None:
@@ -144,13 +154,14 @@ class Engine:
         return self.place
 
 
-def find_engine(name: str, instance: str, settings: Path) -> Engine | None:
+def find_engine(name: str, instance: str, settings: Path, *, shared: bool) -> Engine | None:
     """Return an engine if it answers.
 
     Args:
         name: A key of `KINDS`, or `host`.
         instance: Which set of engines.
         settings: A directory to be made, for DOCKER_CONFIG.
+        shared: Whether runs for other engines use it at the same time.
     """
     place = None if name == FOREIGN else Place(name, instance)
     socket = place.socket if place else _foreign_socket()
@@ -168,6 +179,7 @@ def find_engine(name: str, instance: str, settings: Path) -> Engine | None:
         api_version=version["ApiVersion"],
         settings=settings,
         place=place,
+        shared=shared,
     )
 
 

@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -41,8 +41,9 @@ from tests.engines.values import OrdinaryUser, PasswordRegistry, TlsEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_MISSING: pytest.StashKey[list[str]] = pytest.StashKey()
+_MISSING: pytest.StashKey[set[str]] = pytest.StashKey()
 _RUN: pytest.StashKey[str] = pytest.StashKey()
+_NOT_RUN = ("skipped", "error", "failed")
 MARK = "engine"
 
 
@@ -65,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name this run, and declare the marker that tells which tests need an engine."""
-    config.stash[_MISSING] = list[str]()
+    config.stash[_MISSING] = set[str]()
     config.stash[_RUN] = f"run{secrets.token_hex(4)}"
     config.addinivalue_line("markers", f"{MARK}: needs a real engine (set by its fixtures)")
 
@@ -99,14 +100,17 @@ def pytest_terminal_summary(
     config: pytest.Config,
 ) -> None:
     """Say what was not tested for want of an engine."""
-    missing = config.stash[_MISSING]
-    for reason in sorted(set(missing)):
-        count = missing.count(reason)
+    ended = [
+        str(report.longrepr) for kind in _NOT_RUN for report in terminalreporter.stats.get(kind, ())
+    ]
+    reasons = config.stash[_MISSING]
+    for reason in sorted(reasons):
+        count = sum(reason in text for text in ended)
         terminalreporter.write_line(f"{count} not run: {reason}", yellow=True)
 
 
-def _missing(config: pytest.Config, reason: str) -> None:
-    config.stash[_MISSING].append(reason)
+def _missing(config: pytest.Config, reason: str) -> NoReturn:
+    config.stash[_MISSING].add(reason)
     if config.getoption("require_engines"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -132,12 +136,15 @@ def _engines(
         instance = chosen_instance()
         if name in found:
             return found[name]
-        engine = name and find_engine(name, instance, base / f"docker-config-{name}")
-        if not name or not engine:
+        engine = None
+        if name:
+            shared = name != pytestconfig.getoption("engine")
+            settings = base / f"docker-config-{name}"
+            engine = find_engine(name, instance, settings, shared=shared)
+        if engine is None:
             up = ", ".join(engines_up(instance)) or "none"
             wanted = f"engine {name}" if name else "--engine NAME"
             _missing(pytestconfig, f"needs {wanted}; up: {up} (python -m tests.engines up)")
-            raise AssertionError
         found[engine.name] = engine
         return engine
 

@@ -23,6 +23,7 @@ from tests.engines.layout import (
 )
 from tests.engines.shell import (
     EngineError,
+    command_name,
     locked,
     read_pid,
     run,
@@ -136,8 +137,7 @@ def _pid_file(place: Place) -> Path:
 
 
 def _entered(holder: int) -> bool:
-    process = Path(f"/proc/{holder}")
-    return (process / "comm").read_text().strip() == "sleep" and all(
+    return command_name(holder) == "sleep" and all(
         _namespace(holder, name) != _namespace(os.getpid(), name) for name in ("mnt", "net")
     )
 

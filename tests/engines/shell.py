@@ -88,6 +88,14 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def command_name(pid: int) -> str:
+    """Return the name of the program of a process, or nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def read_pid(path: Path) -> int | None:
     """Return the live process that a pid file names, if there is one."""
     try:
@@ -118,14 +126,6 @@ def start_detached(command: Sequence[str], log: Path) -> int:
         log: The file to which its output is appended.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-        )
-    child.returncode = 0  # it is meant to live on: no ResourceWarning about it
-    return child.pid
+    # Through a shell that ends at once, so that init waits for it, not this process.
+    background = 'log=$0; cd /; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    return int(run(["sh", "-c", background, str(log), *command]))
