@@ -12,6 +12,7 @@ from claudy.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from claudy.engine.client import Engine
     from claudy.engine.identity import EngineFacts
@@ -53,35 +54,55 @@ def known_engine(engine: Engine, env: Mapping[str, str], socket_source: str = ""
     """
     from claudy.engine.identity import EngineFacts
 
-    identity = socket_identity(engine.endpoint)
-    key = "".join(c if c.isalnum() else "-" for c in engine.endpoint.url)[-150:]
-    path = f"{cache_dir(env)}/engines/{key}"
-    stamp = [
-        list(identity),
-        engine.endpoint.url,
-        socket_source,
-        list(sys.version_info[:2]),
-        _format(),
-    ]
-    if any(identity):
+    path, stamp = _place(engine.endpoint, env), _stamp(engine.endpoint)
+    kept = _kept(path, stamp)
+    if kept is not None and kept[1] == socket_source:
         try:
-            with open(path, "rb") as file:
-                kept = marshal.load(file)  # noqa: S302 - the user's own cache
-            if kept[0] == stamp:
-                engine.use_api(kept[2])
-                return Known(EngineFacts(**kept[1]), kept[2])
-        except (OSError, ValueError, EOFError, TypeError, IndexError, KeyError):
-            pass
+            engine.use_api(kept[3])
+            return Known(EngineFacts(**kept[2]), kept[3])
+        except TypeError:
+            pass  # written by another claudy
     known = ask_engine(engine, env, socket_source)
-    if any(identity):
+    if any(stamp[0]):
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             with open(f"{path}.{os.getpid()}", "wb") as file:
-                marshal.dump([stamp, dict(vars(known.facts)), known.api], file)
+                marshal.dump([stamp, socket_source, dict(vars(known.facts)), known.api], file)
             os.replace(f"{path}.{os.getpid()}", path)
         except OSError:
             pass  # a cache
     return known
+
+
+def cached_api(endpoint: Endpoint, env: Mapping[str, str]) -> str:
+    """Return the API version that an earlier launch has settled, empty if it may have changed."""
+    kept = _kept(_place(endpoint, env), _stamp(endpoint))
+    return str(kept[3]) if kept is not None else ""
+
+
+def _place(endpoint: Endpoint, env: Mapping[str, str]) -> str:
+    """Return the path of an engine's cache."""
+    key = "".join(c if c.isalnum() else "-" for c in endpoint.url)[-150:]
+    return f"{cache_dir(env)}/engines/{key}"
+
+
+def _stamp(endpoint: Endpoint) -> list[Any]:
+    """Return what the cache is true for: this socket, this claudy, this Python."""
+    identity = list(socket_identity(endpoint))
+    return [identity, endpoint.url, list(sys.version_info[:2]), _format()]
+
+
+def _kept(path: str, stamp: list[Any]) -> list[Any] | None:
+    """Return the cache's content if it is true for a stamp."""
+    if not any(stamp[0]):
+        return None
+    try:
+        with open(path, "rb") as file:
+            kept = marshal.load(file)  # noqa: S302 - the user's own cache
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+    whole = isinstance(kept, list) and len(kept) == 4 and kept[0] == stamp  # noqa: PLR2004
+    return kept if whole else None
 
 
 def _format() -> str:
