@@ -237,11 +237,15 @@ def _both_names(path: str) -> set[str]:
 
 def _gid_rule(endpoint: Endpoint, traits: _Traits, *, nested: bool) -> tuple[str, str]:
     """Return how the group of the socket inside is learnt, and why."""
-    if traits.userns:
-        return "none", "userns-remap shows the socket's owner as 65534, and no group helps"
     if traits.kind == "docker" and not traits.vm and endpoint.kind == "unix":
         if traits.rootless:
             return "ask", "the user namespace of a rootless engine maps the group"
+        if traits.userns and not nested:
+            # Remapped, the owner would be 65534 inside, which no group opens.
+            return (
+                "stat",
+                "the sandbox leaves userns-remap (userns=host), so ids are this machine's",
+            )
         if not nested:
             return "stat", "the engine shares this machine's user ids"
     return "ask", "the group inside is not the one that this machine shows"

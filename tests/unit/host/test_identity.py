@@ -49,7 +49,7 @@ def facts(name: str, url: str = f"unix://{SOCKET}", **known: Any) -> EngineFacts
         ("linux-rootful", SOCKET, "linux", ("docker", SOCKET, "stat")),
         ("linux-rootful", "/srv/d.sock", "linux", ("docker", SAME, "stat")),
         ("linux-rootless", "/run/user/1000/docker.sock", "linux", ("docker", SAME, "ask")),
-        ("linux-userns", SOCKET, "linux", ("docker", SOCKET, "none")),
+        ("linux-userns", SOCKET, "linux", ("docker", SOCKET, "stat")),
         ("snap", SOCKET, "linux", ("docker", SOCKET, "stat")),
         ("selinux", SOCKET, "linux", ("docker", SOCKET, "stat")),
         ("docker-desktop", SOCKET, "darwin", ("docker-desktop", SOCKET, "ask")),

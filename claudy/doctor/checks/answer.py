@@ -1,0 +1,66 @@
+"""Whether the engine answers, and speaks a version of the API that claudy speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, fail, ok
+from claudy.engine.client import NEWEST, OLDEST
+from claudy.errors import APIError, EngineError
+from claudy.host.diagnose import diagnose
+from claudy.host.finding import Finding, way_back
+from claudy.host.refusals import api_mismatch, refusal
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+
+def run(context: Context) -> Outcome:
+    """Ask /_ping and compare the API versions."""
+    endpoint = context.endpoint
+    try:
+        headers = context.engine().ping()
+    except APIError as error:
+        if "HTTPS server" in error.detail:
+            return fail(
+                Finding(
+                    "tls-expected",
+                    f"The engine at {endpoint.url} (from: {endpoint.source}) expects TLS.",
+                    "export DOCKER_TLS_VERIFY=1",
+                )
+            )
+        finding = refusal(error.detail)
+        if finding is None:
+            raise
+        return fail(finding)
+    except EngineError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        return fail(diagnose(error.__cause__, endpoint, context.host))
+    offered = headers.get("api-version", "")
+    if not offered:
+        message = f"What answers at {endpoint.url} (from: {endpoint.source}) is no Docker engine."
+        return fail(Finding("not-an-engine", message, way_back(endpoint)))
+    lowest = str(context.engine().call("GET", "/version").get("MinAPIVersion") or offered)
+    if _number(lowest) > NEWEST:
+        return fail(
+            api_mismatch(
+                f"the engine speaks {lowest} to {offered}, claudy {_text(OLDEST)} to"
+                f" {_text(NEWEST)}"
+            )
+        )
+    seen = f"API {lowest} to {offered}; claudy speaks {_text(OLDEST)} to {_text(NEWEST)}"
+    return ok(seen, api=offered, min_api=lowest)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """Return a version as numbers."""
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _text(version: tuple[int, int]) -> str:
+    """Return a version as it is written."""
+    return f"{version[0]}.{version[1]}"
+
+
+CHECK = Check("answer", "API version", run, ("connection",), timeout=8)

@@ -1,0 +1,27 @@
+"""Whether the sandbox resolves names that this machine resolves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, ok, skip, warn
+from claudy.host.finding import Finding
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+
+def run(context: Context) -> Outcome:
+    """Compare with this machine, which may be without a network itself."""
+    inside = context.inside
+    name = inside.hostname
+    if not name:
+        return skip("this machine resolves no public name either")
+    if inside.get("dns"):
+        return ok(f"{name} is {inside.get('dns').split()[0]}", name=name)
+    message = f"{name} resolves here, but not inside the sandbox."
+    remedy = """echo '{"dns": ["1.1.1.1"]}' | sudo tee /etc/docker/daemon.json"""
+    return warn(Finding("dns-inside", message, f"{remedy} && sudo systemctl restart docker"))
+
+
+CHECK = Check("dns", "Names", run, ("sandbox",))

@@ -1,0 +1,59 @@
+"""Whether the image of the sandbox is there, current, and for this engine's processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, fail, ok
+from claudy.engine.jsonc import dumps
+from claudy.host.finding import Finding
+from claudy.image.images import find_image
+from claudy.image.reference import REPOSITORY, bundled_reference, platform_of
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+
+def run(context: Context) -> Outcome:
+    """Look for the image that a launch would run."""
+    engine, facts = context.engine(), context.known.facts
+    platform = platform_of(facts.arch)
+    chosen = context.settings["image"]
+    reference = chosen or bundled_reference(platform=platform)
+    found = find_image(engine, reference)
+    if found is None:
+        return fail(_missing(context, reference, chosen), image=reference)
+    if platform_of(found.platform.removeprefix("linux/")) != platform:
+        message = f"{reference} is for {found.platform}, the engine runs {platform}."
+        remedy = (
+            f"docker pull --platform {platform} {reference}" if chosen else "claudy build-image"
+        )
+        return fail(Finding("image-wrong-architecture", message, remedy), image=reference)
+    size = f"{found.size / 1e6:.0f} MB"
+    return ok(f"{reference}, {size}, {found.platform}", image=reference, size=found.size)
+
+
+def _missing(context: Context, reference: str, chosen: str) -> Finding:
+    """Return the finding for an image that is not there: never made, or made from older files."""
+    if chosen:
+        return Finding(
+            "image-missing", f"The image {reference} is missing.", f"docker pull {reference}"
+        )
+    filters = dumps({"reference": [REPOSITORY]}).decode()
+    older = context.engine().call("GET", "/images/json", {"filters": filters})
+    if older:
+        return Finding(
+            "image-outdated",
+            f"The image was built from older files than this claudy's: {reference} is missing.",
+            "claudy build-image",
+            "build-image",
+        )
+    return Finding(
+        "image-missing",
+        f"The image {reference} is missing: it was never built here.",
+        "claudy build-image",
+        "build-image",
+    )
+
+
+CHECK = Check("image", "Image", run, ("daemon",))

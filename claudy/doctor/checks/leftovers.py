@@ -1,0 +1,56 @@
+"""What dead sandboxes have left behind."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from claudy.doctor.model import Check, Outcome, ok, warn
+from claudy.engine.jsonc import dumps
+from claudy.host.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.doctor.context import Context
+
+LABELS = ("claudy.sandbox", "claudy.doctor", "claudy.probe")
+AGE = 120.0  # seconds after which doctor's own containers can't be in use any more
+DEAD = {"created", "exited", "dead"}
+
+
+def run(context: Context) -> Outcome:
+    """Look for containers that nobody uses."""
+    found = list(leftovers(context, time.time()))
+    if not found:
+        return ok("none")
+    names = ", ".join(name for _, name in found)
+    message = f"Dead sandboxes have left {len(found)} behind: {names}."
+    finding = Finding("leftovers", message, "claudy doctor --fix", "remove-leftovers")
+    return warn(finding, containers=[name for _, name in found])
+
+
+def leftovers(context: Context, now: float) -> Iterator[tuple[str, str]]:
+    """Yield id and name of containers that claudy made and nobody uses.
+
+    Args:
+        context: which engine.
+        now: seconds since the epoch.
+    """
+    engine = context.engine()
+    for label in LABELS:
+        query: dict[str, str | bool] = {"all": True, "filters": dumps({"label": [label]}).decode()}
+        for container in engine.call("GET", "/containers/json", query):
+            if _is_dead(container, label, now):
+                yield container["Id"], str((container.get("Names") or ["?"])[0]).lstrip("/")
+
+
+def _is_dead(container: dict[str, Any], label: str, now: float) -> bool:
+    """Return whether a container is nobody's: stopped, or one of doctor's own grown old."""
+    old = now - float(container.get("Created") or now) > AGE
+    if label == "claudy.sandbox":
+        return container.get("State") in DEAD and old
+    return old
+
+
+CHECK = Check("leftovers", "Leftovers", run, ("daemon",))

@@ -1,0 +1,37 @@
+"""Whether a container started inside is at localhost:PORT, and known by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, fail, ok, skip, warn
+from claudy.host.finding import Finding
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+
+def run(context: Context) -> Outcome:
+    """Read what the sibling's port answered."""
+    inside = context.inside
+    if context.settings["docker"] == "none":
+        return skip("no Docker inside (--docker none)")
+    problem = inside.get("no-sibling")
+    if problem:
+        message = f"A container can't be started from inside: {problem[:300]}."
+        return fail(Finding("sibling-refused", message, "claudy -- docker run --rm hello-world"))
+    if not inside.get("sibling-port"):
+        return skip("the image has no docker or nothing to serve with")
+    port = inside.get("sibling-port")
+    if inside.get("sibling").split()[-1:] == [inside.token]:
+        return ok(f"answered at localhost:{port}, found by its name", port=port)
+    message = (
+        f"A container that was started inside is not at localhost:{port}:"
+        f" {inside.get('sibling')[:200]}."
+    )
+    finding = Finding("sibling-unreachable", message, "claudy --network host")
+    own = context.plan.network not in {"host", ""} or context.settings["publish"]
+    return warn(finding) if own else fail(finding)
+
+
+CHECK = Check("sibling", "Ports of containers", run, ("ping",))

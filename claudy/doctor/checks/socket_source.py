@@ -1,0 +1,28 @@
+"""What is mounted into the sandbox as Docker's socket: another question than where to connect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, ok, skip
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+
+def run(context: Context) -> Outcome:
+    """Say source and group rule, each with its reason."""
+    if context.settings["docker"] == "none":
+        return skip("no Docker inside (--docker none)")
+    facts = context.known.facts
+    return ok(
+        f"{facts.socket_source}: {facts.socket_source_reason}",
+        f"Its group inside: {facts.gid_rule}, as {facts.gid_reason}.",
+        source=facts.socket_source,
+        reason=facts.socket_source_reason,
+        gid_rule=facts.gid_rule,
+        gid_reason=facts.gid_reason,
+    )
+
+
+CHECK = Check("socket-source", "Socket to mount", run, ("daemon",))

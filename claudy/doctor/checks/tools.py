@@ -1,0 +1,45 @@
+"""The docker, compose and buildx commands inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claudy.doctor.model import Check, Outcome, fail, ok, skip, warn
+from claudy.host.finding import Finding
+from claudy.host.refusals import api_mismatch
+
+if TYPE_CHECKING:
+    from claudy.doctor.context import Context
+
+NAMES = {"docker": "docker", "compose": "docker compose", "buildx": "docker buildx"}
+
+
+def run(context: Context) -> Outcome:
+    """Read the versions; a custom image need not have them."""
+    if context.settings["docker"] == "none":
+        return skip("no Docker inside (--docker none)")
+    inside = context.inside
+    problem = inside.get("no-docker")
+    if "too old" in problem or "too new" in problem:
+        return fail(api_mismatch(f"the docker command inside says: {problem[:200]}"))
+    missing = [name for key, name in NAMES.items() if not inside.get(key)]
+    versions = {key: _version(inside.get(key)) for key in NAMES if inside.get(key)}
+    if missing:
+        chosen = context.settings["image"]
+        words = inside.get(f"no-{next(k for k, n in NAMES.items() if n == missing[0])}")
+        message = f"{', '.join(missing)} does not work inside: {words[:200] or 'not found'}."
+        remedy = (
+            "claudy --image '' -- docker version" if chosen else "claudy build-image --no-cache"
+        )
+        finding = Finding("tool-missing", message, remedy)
+        return warn(finding, **versions) if chosen else fail(finding, **versions)
+    return ok(", ".join(f"{NAMES[key]} {version}" for key, version in versions.items()), **versions)
+
+
+def _version(text: str) -> str:
+    """Return the first word of an answer that looks like a version."""
+    words = text.replace(",", " ").split()
+    return next((word for word in words if word.lstrip("v")[:1].isdecimal()), text[:40])
+
+
+CHECK = Check("tools", "Commands inside", run, ("sandbox",))

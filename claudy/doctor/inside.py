@@ -1,0 +1,270 @@
+"""The throw-away container: exactly what a launch would start, with doctor's script as command.
+
+One container and one script answer everything that is asked from inside. What differs from a
+launch: the name, the labels, and the volume for the home directory, so that nothing is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from claudy.engine.wire import translate
+from claudy.errors import APIError, ClaudyError, EngineError
+from claudy.host.finding import as_error
+from claudy.host.refusals import refusal
+from claudy.record import replace
+from claudy.sandbox.guarding import sweep
+from claudy.sandbox.launch import Launch, Request
+from claudy.sandbox.leave import remove
+from claudy.sandbox.plan import Plan, Session, create_body
+from claudy.sandbox.prepare import prepare
+from claudy.sandbox.project import too_wide
+from claudy.sandbox.sessionenv import session_env
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.doctor.context import Context
+    from claudy.engine.client import Engine
+    from claudy.sandbox.start import Prepared
+
+LABEL = "claudy.doctor"
+PREFIX = "claudy-doctor-"
+PATIENCE = 20.0  # seconds for the script; each part of it has its own, shorter time-out
+SIZE = (43, 117)  # rows and columns that no terminal has by default
+DNS_PATIENCE = 0.5  # seconds this machine has to resolve one of the names
+DNS_NAMES = ("registry-1.docker.io", "deb.debian.org", "github.com")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What the container saw.
+
+    Args:
+        answers: the script's lines by key.
+        token: the random word that was to come back.
+        written: owner (uid, gid) on this machine of the file made inside, None if there is none.
+        content: content of that file.
+        sentinel: whether this machine could write its file into the project.
+        size: rows and columns that the terminal was given.
+        hostname: the name that was to be resolved, empty if this machine resolves none.
+    """
+
+    answers: dict[str, str]
+    token: str
+    written: tuple[int, int] | None
+    content: str
+    sentinel: bool
+    size: tuple[int, int]
+    hostname: str
+
+    def get(self, key: str) -> str:
+        """Return an answer, empty if there was none."""
+        return self.answers.get(key, "")
+
+
+def prepare_launch(context: Context) -> Prepared:
+    """Return what a launch would start, under a name that no sandbox has.
+
+    Raises:
+        ClaudyError: nothing could be started.
+    """
+    host = context.host
+    wide = too_wide(context.project, host.home)
+    request = Request(
+        project=context.project,
+        command=(),
+        flags=context.question.flags,
+        env=host.env,
+        home=host.home,
+        uid=host.uid,
+        platform=host.platform,
+        notify=lambda _text: None,
+        # The directory is only looked at; nothing else is agreed to: no engine, no image.
+        confirm=lambda question, _flag: bool(wide) and wide in question,
+        progress=lambda _event: None,
+    )
+    launch = Launch(request, context.endpoint)
+    launch.rename(PREFIX + secrets.token_hex(8))
+    prepared = prepare(launch)
+    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
+
+
+def look_inside(context: Context) -> Inside:
+    """Run the script in a throw-away container and return what it saw.
+
+    Raises:
+        ClaudyError: the container could not be started, or did not end.
+    """
+    prepared = context.prepared
+    plan = prepared.plan
+    token = plan.name.removeprefix(PREFIX)
+    hostname = _resolvable()
+    rows, columns = context.question.rows or SIZE[0], context.question.columns or SIZE[1]
+    sentinel = f".claudy-doctor-{token}"
+    text = files("claudy.doctor").joinpath("inside.sh").read_text(encoding="utf-8")
+    label = f"{LABEL}={token}"
+    session = Session(
+        id=token * 2,
+        command=(
+            *("sh", "-c", text, "claudy-doctor"),
+            *(token, sentinel, f"{plan.name}-sibling", label, hostname),
+        ),
+        env=(
+            ("CLAUDY_DOCTOR_IMAGE", plan.image),
+            *session_env(prepared.settings["env"], context.host.env, tty=True),
+        ),
+        tty=True,
+        rows=rows,
+        columns=columns,
+        stdin=False,
+    )
+    engine = context.engine()
+    path = os.path.join(context.project.path, sentinel)
+    try:
+        with _guard(prepared), _sentinel(path, token) as there:
+            output = _run(engine, plan, session, context)
+            written, content = _written(path + ".answer")
+    finally:
+        _clear(engine, plan, label)
+    answers = _parse(output, token)
+    return Inside(answers, token, written, content, there, (rows, columns), hostname)
+
+
+@contextlib.contextmanager
+def _guard(prepared: Prepared) -> Iterator[None]:
+    """Have the sandbox's guard running, in guard mode."""
+    if prepared.guard is None:
+        yield
+        return
+    starting = prepared.guard.start()
+    try:
+        starting.wait()
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.kill(starting.pid, signal.SIGTERM)
+            os.waitpid(starting.pid, 0)
+        sweep(prepared.guard.directory)
+
+
+def _thrown_away(plan: Plan, name: str) -> Plan:
+    """Return the plan under another name, with a home of its own."""
+    labels = ((LABEL, name.removeprefix(PREFIX)),)
+    mounts = tuple(
+        replace(mount, source=name, labels=labels)
+        if mount.kind == "volume" and mount.source.startswith("claudy-home-")
+        else mount
+        for mount in plan.mounts
+    )
+    env = tuple((k, name if k == "CLAUDY_SANDBOX" else v) for k, v in plan.env)
+    return replace(plan, name=name, labels=labels, mounts=mounts, env=env)
+
+
+def _run(engine: Engine, plan: Plan, session: Session, context: Context) -> str:
+    """Create, attach, start, and return all that the script writes."""
+    body = create_body(plan, session)
+    try:
+        made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
+        container = str(made["Id"])
+        attach = engine.start_hijack(
+            f"/containers/{container}/attach", {"stream": True, "stdout": True, "stderr": True}
+        )
+        stream, data = attach.finish()
+        engine.call("POST", f"/containers/{container}/start")
+    except APIError as error:
+        finding = refusal(
+            error.detail,
+            project=context.project.path,
+            image=plan.image,
+            snap=context.known.facts.snap,
+        )
+        if finding is None:
+            raise
+        raise as_error(finding, ClaudyError) from error
+    try:
+        stream.settimeout(PATIENCE)
+        while piece := stream.recv(65536):
+            data += piece
+    except OSError as error:
+        raise translate(error, engine.endpoint) from error
+    finally:
+        stream.close()
+    return data.decode("utf-8", "replace")
+
+
+def _clear(engine: Engine, plan: Plan, label: str) -> None:
+    """Remove the container, its sibling and its volumes, whatever happened."""
+    from claudy.engine.jsonc import dumps
+
+    filters: dict[str, str | bool] = {"filters": dumps({"label": [label]}).decode(), "all": True}
+    with contextlib.suppress(EngineError):
+        for found in engine.call("GET", "/containers/json", filters):
+            remove(engine, found["Id"])
+        for mount in plan.mounts:
+            if mount.kind == "volume" and mount.source == plan.name:
+                engine.call("DELETE", f"/volumes/{mount.source}", {"force": True})
+
+
+@contextlib.contextmanager
+def _sentinel(path: str, token: str) -> Iterator[bool]:
+    """Write a file into the project for as long as it is needed; yield whether it could be."""
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(token)
+        there = True
+    except OSError:
+        there = False
+    try:
+        yield there
+    finally:
+        for name in (path, path + ".answer"):
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
+
+def _written(path: str) -> tuple[tuple[int, int] | None, str]:
+    """Return owner and content of the file that was made inside."""
+    try:
+        status = os.stat(path)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return (status.st_uid, status.st_gid), file.read(100)
+    except OSError:
+        return None, ""
+
+
+def _parse(output: str, token: str) -> dict[str, str]:
+    """Return the script's lines by key; what others wrote in between is left out."""
+    answers = {}
+    for line in output.splitlines():
+        head, _, rest = line.strip().partition(" ")
+        if head == token:
+            key, _, value = rest.partition(" ")
+            answers[key] = value.strip()
+    return answers
+
+
+def _resolvable() -> str:
+    """Return a well-known name that this machine resolves at once, empty if it resolves none."""
+    found: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def ask(name: str) -> None:
+        with contextlib.suppress(OSError):
+            socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
+            found.put(name)
+
+    for name in DNS_NAMES:
+        threading.Thread(target=ask, args=(name,), daemon=True).start()
+    try:
+        return found.get(timeout=DNS_PATIENCE)
+    except queue.Empty:
+        return ""
