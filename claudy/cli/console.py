@@ -23,6 +23,7 @@ class Console:
         debug: tracebacks, and what is decided.
         yes: answer every question with yes.
         no_input: never ask.
+        as_json: results, and errors in their place, are one JSON object on stdout.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Console:
         debug: bool = False,
         yes: bool = False,
         no_input: bool = False,
+        as_json: bool = False,
     ) -> None:
         self.env = env
         self.quiet = quiet
         self.debug = debug
         self.yes = yes
         self.no_input = no_input
+        self.as_json = as_json
 
     def colour(self, descriptor: int) -> bool:
         """Whether a stream takes colour: NO_COLOR non-empty, TERM=dumb or no terminal: no."""
@@ -54,13 +57,34 @@ class Console:
         """Print a result."""
         _write(1, text + "\n")
 
+    def pass_on(self, descriptor: int, data: bytes) -> None:
+        """Print bytes as they are.
+
+        Args:
+            descriptor: 1 or 2.
+            data: the bytes.
+
+        Raises:
+            BrokenPipeError: nobody reads them any more.
+        """
+        while data:
+            data = data[os.write(descriptor, data) :]
+
     def notice(self, text: str) -> None:
         """Tell the user something that is not the result."""
         if not self.quiet:
             _write(2, self.paint(f"claudy: {text}", _DIM) + "\n")
 
+    def explain(self, text: str) -> None:
+        """Say what was decided and why, with --debug."""
+        if self.debug:
+            _write(2, self.paint(f"claudy: debug: {text}", _DIM) + "\n")
+
     def error(self, error: ClaudyError) -> None:
-        """Print an error and what to do about it."""
+        """Print an error and what to do about it; as JSON if that was asked for."""
+        if self.as_json:
+            self.result(_as_json(error.code, error.message, error.hint))
+            return
         text = f"{self.paint('claudy:', _RED)} {error.message}"
         if error.hint:
             text += f"\n        {self.paint('Try:', _BOLD)} {error.hint}"
@@ -84,6 +108,13 @@ class Console:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def _as_json(code: str, message: str, hint: str) -> str:
+    import json
+
+    document = {"schema": 1, "error": {"code": code, "message": message, "hint": hint}}
+    return json.dumps(document)
+
+
 def _write(descriptor: int, text: str) -> None:
     """Write text; a reader that has gone is not an error."""
     try:
@@ -104,6 +135,8 @@ def guarded(console: Console, action: Callable[[], int]) -> int:
         console.error(error)
         return error.exit_code
     except KeyboardInterrupt:
+        if console.as_json:
+            console.result(_as_json("interrupted", "Interrupted.", ""))
         return INTERRUPTED
     except Terminated as error:
         return 128 + error.signum

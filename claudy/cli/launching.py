@@ -40,6 +40,7 @@ def build_request(
         uid=os.getuid(),
         platform=sys.platform,
         notify=console.notice,
+        explain=console.explain,
         confirm=console.confirm,
         progress=lambda event: show_progress(console, event),
         new=new,

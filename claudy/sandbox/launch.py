@@ -35,6 +35,10 @@ _SIGPIPE_CODE = 141
 _HANGUP_CODE = 129
 
 
+def _say_nothing(_text: str) -> None:
+    """Explain nothing: the user has not asked for it."""
+
+
 @record
 class Request:
     """What the user asks for.
@@ -47,6 +51,7 @@ class Request:
         home: the user's home directory on this machine.
         uid: this process's user id.
         platform: `sys.platform`.
+        explain: says what was decided and why, for --debug.
         new: open a second sandbox of the same project.
         recreate: replace a running sandbox.
         notify: tells the user something, one line.
@@ -64,6 +69,7 @@ class Request:
     notify: Callable[[str], None]
     confirm: Callable[[str, str], bool]
     progress: Callable[[Any], None]
+    explain: Callable[[str], None] = _say_nothing
     new: bool = False
     recreate: bool = False
 
@@ -215,6 +221,7 @@ class Launch:
         """
         self.engine.use_api(known["api"])
         self.container = known["id"]
+        self.request.explain(f"joining {self.name}, container {self.container[:12]}")
         if known["guard"]:
             from claudy.sandbox.guarding import Guard
 

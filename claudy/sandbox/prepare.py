@@ -57,6 +57,15 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
     known = reach(launch, settings)
     require_local(launch, known)
     user = sandbox_user(project, known.facts)
+    facts, endpoint = known.facts, launch.endpoint
+    explain = request.explain
+    explain(f"endpoint {endpoint.url} (from: {endpoint.source})")
+    for note in endpoint.notes:
+        explain(note)
+    explain(f"engine {facts.kind} {facts.version}, API {known.api}")
+    explain(f"mount source of the socket: {facts.socket_source}: {facts.socket_source_reason}")
+    explain(f"group of the socket: {facts.gid_rule}: {facts.gid_reason}")
+    explain(f"user inside: {user.name} {user.uid}:{user.gid}, home {user.home}")
     notices = [ROOT_NOTICE] if user.uid == 0 and not known.facts.rootless else []
     if settings.withheld:
         notices.append(
@@ -98,6 +107,8 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
         host_path=host_path(launch, known),
         now=time.time(),
     )
+    explain(f"image {ready.image}, from {ready.base}")
+    explain(f"mode {settings['docker']} (from: {settings.source('docker')})")
     return Prepared(launch, settings, plan, tuple(notices), guard)
 
 
