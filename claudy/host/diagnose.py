@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=ClaudyError)
 
 FIX = "claudy doctor --fix"
+# The machine's own engine; what is elsewhere is somebody's choice, and left rather than mended.
+DEFAULTS = frozenset({DEFAULT_SOCKET, "/run/docker.sock"})
 
 
 def diagnose(error: BaseException, endpoint: Endpoint, host: Host) -> Finding:
@@ -112,7 +114,11 @@ def _dead(
         f"No Docker engine answers at {where}: the socket is there, but nobody listens. The"
         " engine has stopped.",
         start,
-        "start-engine",
+        ""
+        if endpoint.path not in DEFAULTS
+        else "start-engine"
+        if endpoint.explicit
+        else "clear-socket",
     )
 
 
@@ -148,7 +154,7 @@ def _absent(
             f"No Docker engine answers at {where}: {why}. {product.name} does not run.",
             product.start,
         )
-    if endpoint.path not in {DEFAULT_SOCKET, "/run/docker.sock"}:
+    if endpoint.path not in DEFAULTS:
         return Finding(
             "socket-missing",
             f"No Docker engine answers at {where}: {why}.",
@@ -175,7 +181,7 @@ def _start(endpoint: Endpoint, host: Host, machine: Machine) -> str:
     product = product_of(endpoint.path, host)
     if product:
         return product.start
-    if endpoint.path in {DEFAULT_SOCKET, "/run/docker.sock"}:
+    if endpoint.path in DEFAULTS:
         return FIX if machine.dockerd or machine.system == "linux" else plan_start(machine).line
     return way_back(endpoint)
 
@@ -251,6 +257,8 @@ def _silent(endpoint: Endpoint, where: str, host: Host) -> Finding:
 
 def _restart(endpoint: Endpoint, host: Host, machine: Machine) -> str:
     """Return the command that ends a hanging daemon and starts it anew."""
+    if endpoint.path not in DEFAULTS:
+        return way_back(endpoint)
     sudo = "" if host.uid == 0 else "sudo "
     if machine.init == "systemd":
         return f"{sudo}systemctl kill --signal=KILL docker; {sudo}systemctl restart docker"

@@ -1,4 +1,4 @@
-"""Remove what lies at the socket's path and is no socket, or one that nobody listens at."""
+"""Clear the socket's path of what is no socket, or one that nobody listens at."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ if TYPE_CHECKING:
 def clear(context: Context) -> Fix:
     """Return how the path is cleared and the engine started; nothing if it may be of use."""
     path = context.endpoint.path
-    command = removal(path)
+    command = clearance(path)
     if not command:
         return Fix("clear-socket", f"{path} may be in use", (), lambda _notify: None)
     sudo = () if context.host.uid == 0 else ("sudo",)
     start = plan_install(context.machine)
-    step = Step((*sudo, *command, path), "nobody can have a use for it")
-    plan = InstallPlan(f"Remove {path}; {start.title}", (step, *start.steps))
+    step = Step((*sudo, *command), "the engine needs the path")
+    plan = InstallPlan(f"Clear {path}; {start.title}", (step, *start.steps))
     return by_plan("clear-socket", plan, context)
 
 
-def removal(path: str) -> tuple[str, ...]:
-    """Return the command that removes what is at a path, none unless it is provably dead.
+def clearance(path: str) -> tuple[str, ...]:
+    """Return the command that clears a path, none unless what is there is provably of no use.
 
-    An empty directory, an empty file, and a socket that refuses connections and has no listener.
+    An empty directory and a socket without a listener are removed, a file is moved aside.
+
+    Args:
+        path: where the engine is to listen.
     """
     try:
         status = os.lstat(path)
     except OSError:
         return ()
     if stat.S_ISDIR(status.st_mode):
-        return () if os.listdir(path) else ("rmdir",)
+        return () if os.listdir(path) else ("rmdir", path)
     if stat.S_ISSOCK(status.st_mode):
-        return () if listener(path) or _in_use(path) else ("rm",)
-    return ("rm",) if stat.S_ISREG(status.st_mode) and not status.st_size else ()
+        return () if listener(path) or _in_use(path) else ("rm", path)
+    return ("mv", path, f"{path}.old") if stat.S_ISREG(status.st_mode) else ()
 
 
 def _in_use(path: str) -> bool:

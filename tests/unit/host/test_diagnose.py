@@ -85,7 +85,7 @@ def test_stale_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
     found = at_default(tmp_path)
-    assert (found.id, found.remedy, found.fix) == ("socket-stale", FIX, "start-engine")
+    assert (found.id, found.remedy, found.fix) == ("socket-stale", FIX, "clear-socket")
 
 
 def test_file_at_the_path(tmp_path: Path) -> None:
@@ -269,6 +269,23 @@ def test_failure_is_the_finding_as_an_error() -> None:
     chosen = endpoint("unix:///nonexistent/x.sock")
     error = failure(FileNotFoundError(2, "No such file or directory"), chosen, NoEngine)
     assert (type(error), error.code) == (NoEngine, "socket-missing")
+
+
+@pytest.mark.parametrize("state", ["stale", "file", "directory", "hangs"])
+def test_a_chosen_socket_is_left_and_not_mended(tmp_path: Path, state: str) -> None:
+    path = tmp_path / "x.sock"
+    chosen = endpoint(f"unix://{path}")
+    with socket.socket(socket.AF_UNIX) as server:
+        if state == "file":
+            path.write_text("")
+        elif state == "directory":
+            path.mkdir()
+        else:
+            server.bind(str(path))
+        error = TimeoutError() if state == "hangs" else failed(path)
+    found = diagnose(error, chosen, Host({}, "/home/u", "linux", 7, frozenset(), "/"))
+    assert found.remedy.startswith("unset DOCKER_HOST")
+    assert found.fix == ""
 
 
 def test_nobody_listens_means_no_process(tmp_path: Path) -> None:
