@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"claudy {__version__}")  # noqa: T201 - the one result that needs no renderer
         return 0
+    if words[:1] == ["ps"] and words[1:] in ([], ["--json"]):
+        from claudy.cli.listing import ps_plain
+
+        return ps_plain(as_json=len(words) > 1)
     head = words[: words.index("--")] if "--" in words else words
     if not head or (len(head) == 1 and head[0][:1] not in ("-", "") and head[0] not in SUBCOMMANDS):
         from claudy.cli.launching import launch_plain

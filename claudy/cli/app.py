@@ -97,8 +97,9 @@ def run_app(words: Sequence[str]) -> int:
     """
     options = list(words[: words.index("--")]) if "--" in words else list(words)
     command = list(words[len(options) + 1 :])
-    quiet_console = Console(os.environ, debug="--debug" in options)
-    return guarded(quiet_console, lambda: _dispatch(options, command, "--" in words))
+    debug = "--debug" in options or bool(os.environ.get("CLAUDY_DEBUG"))
+    console = Console(os.environ, debug=debug, as_json="--json" in options)
+    return guarded(console, lambda: _dispatch(options, command, "--" in words))
 
 
 def _dispatch(options: list[str], command: list[str], separated: bool) -> int:

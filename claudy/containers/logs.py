@@ -1,0 +1,75 @@
+"""Read what containers have written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.engine.client import Engine
+
+STDOUT, STDERR = 1, 2
+_HEAD = 8
+
+
+def read_logs(
+    engine: Engine, container: str, *, tail: int | None = None, follow: bool = False
+) -> Iterator[tuple[int, bytes]]:
+    """Yield what a container has written, as it comes.
+
+    Args:
+        engine: the engine.
+        container: its id or name.
+        tail: how many of the last lines; None for all.
+        follow: go on until the container ends.
+
+    Yields:
+        Which stream (1 for stdout, 2 for stderr; with a terminal all is stdout) and its bytes.
+
+    Raises:
+        APIError: there is no such container (404), or its log driver can't be read.
+    """
+    found = engine.call("GET", f"/containers/{container}/json")
+    query: dict[str, str | int | bool] = {
+        "stdout": True,
+        "stderr": True,
+        "follow": follow,
+        "tail": "all" if tail is None else tail,
+    }
+    response = engine.stream("GET", f"/containers/{container}/logs", query)
+    try:
+        if (found.get("Config") or {}).get("Tty"):
+            for block in response.blocks():
+                yield STDOUT, block
+        else:
+            yield from split_frames(response.blocks())
+    finally:
+        response.close()
+
+
+def split_frames(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the pieces of a multiplexed stream.
+
+    Each frame is a head of 8 bytes (the stream, three zeros, the length in 4 bytes, big-endian)
+    and its bytes (API documentation of `POST /containers/ID/attach`).
+
+    Args:
+        blocks: the stream, cut anywhere.
+    """
+    head = b""
+    target, left = STDOUT, 0
+    for block in blocks:
+        rest = block
+        while rest:
+            if left:
+                piece, rest = rest[:left], rest[left:]
+                left -= len(piece)
+                yield target, piece
+                continue
+            missing = _HEAD - len(head)
+            head, rest = head + rest[:missing], rest[missing:]
+            if len(head) == _HEAD:
+                target = STDERR if head[0] == STDERR else STDOUT
+                left = int.from_bytes(head[4:], "big")
+                head = b""

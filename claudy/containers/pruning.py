@@ -1,0 +1,156 @@
+"""What claudy made and nobody uses any more: find it, remove it."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from claudy.containers.lifecycle import remove_container
+from claudy.containers.listing import list_containers
+from claudy.engine.jsonc import dumps
+from claudy.errors import APIError
+from claudy.image.images import remove_image
+from claudy.image.reference import REPOSITORY, USER_REPOSITORY, bundled_reference, platform_of
+from claudy.record import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from claudy.containers.container import Container
+    from claudy.containers.lifecycle import Registry
+    from claudy.engine.client import Engine
+
+YOUNG = 60  # seconds for which something that does not run yet, or runs unseen, may be at work
+_ENDED = ("exited", "dead", "created")
+_OWN_TAG = re.compile(rf"{REPOSITORY}:[0-9a-f]{{16}}")
+_HOME, _WORKSPACE = "claudy-home-", "claudy-workspace-"
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+@record
+class Unused:
+    """Something that can go.
+
+    Args:
+        kind: `sandbox`, `probe`, `image` or `volume`.
+        name: what a person calls it.
+        why: why nobody uses it.
+        size: bytes on disk, 0 if that is not known.
+        container: the container, for those kinds.
+    """
+
+    kind: str
+    name: str
+    why: str
+    size: int = 0
+    container: Container | None = None
+
+
+def find_unused(engine: Engine, registry: Registry, *, volumes: bool = False) -> tuple[Unused, ...]:
+    """Return what claudy made on an engine and nobody uses, in the order it can be removed.
+
+    Args:
+        engine: the engine.
+        registry: where the sessions of running sandboxes are.
+        volumes: the homes of projects without a sandbox, too.
+    """
+    containers = list_containers(engine)
+    gone = tuple(_containers(containers, registry, time.time()))
+    going = {unused.container.id for unused in gone if unused.container}
+    used = {c.image_id for c in containers if c.id not in going}
+    platform = platform_of(str(engine.call("GET", "/version").get("Arch", "")))
+    current = bundled_reference(platform=platform)
+    images = tuple(_images(engine.call("GET", "/images/json"), used, current))
+    return gone + images + tuple(_volumes(engine, containers, going, homes=volumes))
+
+
+def remove_unused(engine: Engine, registry: Registry, unused: Unused) -> bool:
+    """Remove one of them.
+
+    Returns:
+        Whether it is gone; false if somebody has begun to use it.
+    """
+    if unused.container is not None:
+        remove_container(engine, unused.container, registry)
+        return True
+    if unused.kind == "image":
+        return remove_image(engine, unused.name)
+    try:
+        engine.call("DELETE", f"/volumes/{unused.name}")
+    except APIError as error:
+        if error.status == _CONFLICT:
+            return False
+        if error.status != _NOT_FOUND:
+            raise
+    return True
+
+
+def _containers(
+    containers: Iterable[Container], registry: Registry, now: float
+) -> Iterator[Unused]:
+    for c in containers:
+        old = now - c.created > YOUNG
+        if c.is_probe and not c.is_sandbox:
+            if old or c.state == "exited":
+                yield Unused("probe", c.name, "left over from asking the engine", 0, c)
+        elif not c.is_sandbox:
+            continue
+        elif c.state in _ENDED:
+            if old or c.state != "created":
+                yield Unused("sandbox", c.name, f"it has ended ({c.state})", 0, c)
+        elif old and _is_orphan(registry, c):
+            yield Unused("sandbox", c.name, "no session is open in it", 0, c)
+
+
+def _is_orphan(registry: Registry, sandbox: Container) -> bool:
+    """Whether a running sandbox has lost its last session without being removed.
+
+    One that this user's registry does not know may be another user's, and stays.
+    """
+    known = registry.record(sandbox.name)
+    return (
+        known.get("id") == sandbox.id
+        and not known.get("keep")
+        and registry.sessions(sandbox.name) == 0
+    )
+
+
+def _images(found: Iterable[Mapping[str, Any]], used: set[str], current: str) -> Iterator[Unused]:
+    images = list(found)
+    present = {image["Id"] for image in images}
+    tagged = {tag: image["Id"] for image in images for tag in image.get("RepoTags") or ()}
+    for image in images:
+        labels = image.get("Labels") or {}
+        if labels.get("claudy.image") != "user" or image["Id"] in used:
+            continue
+        base, origin = labels.get("claudy.base", ""), labels.get("claudy.reference", "")
+        outdated = _OWN_TAG.fullmatch(origin) and origin != current
+        if outdated or base not in present or tagged.get(origin, base) != base:
+            why = f"made from {origin or 'an image'}, which is not the current one"
+            for tag in image.get("RepoTags") or ():
+                if tag.startswith(f"{USER_REPOSITORY}:"):
+                    yield Unused("image", tag, why)
+    for tag, image_id in sorted(tagged.items()):
+        if _OWN_TAG.fullmatch(tag) and tag != current and image_id not in used:
+            size = next(int(image.get("Size", 0)) for image in images if image["Id"] == image_id)
+            yield Unused("image", tag, "another version of claudy's image is current", size)
+
+
+def _volumes(
+    engine: Engine, containers: Iterable[Container], going: set[str], *, homes: bool
+) -> Iterator[Unused]:
+    staying = [c for c in containers if c.id not in going]
+    alive = {c.project for c in staying if c.is_sandbox}
+    used = {name for c in staying for name in c.volumes}
+    filters = dumps({"label": ["claudy.project"]}).decode()
+    found = engine.call("GET", "/volumes", {"filters": filters}).get("Volumes") or ()
+    for volume in sorted(found, key=lambda volume: str(volume["Name"])):
+        name = str(volume["Name"])
+        project = (volume.get("Labels") or {}).get("claudy.project", "")
+        if project in alive or name in used:
+            continue
+        if name.startswith(_HOME) and homes:
+            yield Unused("volume", name, f"home of the sandbox of {project}")
+        elif name.startswith(_WORKSPACE):
+            yield Unused("volume", name, f"the guard's way into {project}, which has no sandbox")
