@@ -143,13 +143,13 @@ class Objects:
         return str(found.get("Id", "")) if found else ""
 
     def tag_is_free(self, tag: str) -> bool:
-        """Whether a tag may be put, moved or deleted: nobody's, or on an image of the project.
+        """Whether a tag may be put, moved or deleted: nobody's, or where the project put it.
 
         Args:
             tag: reference with a tag, in the form that the ledger keeps.
         """
         target = self.image_id(tag)
-        if not target or self._ledger.owns("images", target):
+        if not target:
             return True
         record = self._ledger.get("tags", tag)
         return record is not None and record.get("image") == target

@@ -200,8 +200,8 @@ class Host:
             "volume": request(sock, "GET", f"/volumes/{self.volume}").status,
             "tags": tags,
             "names": sorted(n for c in host for n in c["Names"] if n.startswith("/host-")),
-            "log": self._out("logs", self.container),
-            "files": self._out("exec", self.container, "ls", "-lR", "/data"),
+            "log": request(sock, "GET", f"/containers/{self.container}/logs?stdout=1&stderr=1").content,
+            "files": request(sock, "GET", f"/containers/{self.container}/archive?path=/data").content,
         }
 
     def remove(self) -> None:

@@ -103,7 +103,7 @@ def _require_own_tags(x: Exchange, image: str) -> None:
     """Refuse to delete an image by id under a tag that the host put on it meanwhile."""
     _, found = x.daemon.json("GET", f"/images/{image}/json")
     for name in (found or {}).get("RepoTags") or []:
-        if not x.ledger.owns("tags", name) and not x.ledger.owns("images", image):
+        if (x.ledger.get("tags", name) or {}).get("image") != image:
             raise tags.taken(name)
 
 
@@ -140,6 +140,7 @@ def _pull(x: Exchange) -> None:
         raise invalid(f"invalid reference format: {ref[:200]}")
     _require_registry(ref)
     by_digest = "@" in ref or label.startswith("sha256:")
+    free = False
     query = [("fromImage", ref), ("tag", label)] + [p for p in x.query if p[0] == "platform"]
     pulled = ref
     if by_digest:
@@ -148,7 +149,8 @@ def _pull(x: Exchange) -> None:
         pulled = tags.joined(ref, label)
         name, _, word = pulled.rpartition(":")
         query[:2] = [("fromImage", name), ("tag", word)]
-        if not x.objects.tag_is_free(pulled):
+        free = x.objects.tag_is_free(pulled)
+        if not free:
             digest = _same_digest(x, pulled)
             query[:2] = [("fromImage", name), ("tag", digest)]
     before = tags.all_images(x)
@@ -166,7 +168,7 @@ def _pull(x: Exchange) -> None:
         if image:
             tags.adopt(x, image, before)
             x.ledger.add("seen", image)
-            if not by_digest and x.objects.tag_is_free(pulled):
+            if free:
                 x.ledger.add("tags", pulled, image=image)
         x.client.end_chunks()
 

@@ -89,6 +89,8 @@ def images(x: Exchange) -> dict[str, Any]:
         tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
         if not x.ledger.owns("images", image["Id"]) or image["Id"] in in_use:
             continue
+        if any((x.ledger.get("tags", tag) or {}).get("image") != image["Id"] for tag in tags):
+            continue  # the host has a name for it
         if (tags and not every) or not _matches(filters, image.get("Labels"), image["Created"]):
             continue
         for ref in tags or [image["Id"]]:

@@ -77,10 +77,12 @@ def put(x: Exchange, image: str, tag: str) -> None:
     require_free(x, tag)
     repo, _, name = tag.rpartition(":")
     query = [("repo", repo), ("tag", name)]
+    # Recorded first: a guard that dies in between must not leave a tag without an owner.
+    x.ledger.add("tags", tag, image=image)
     status, found = x.daemon.json("POST", f"/images/{image}/tag", query)
     if status != 201:  # noqa: PLR2004 - Created
+        x.ledger.remove("tags", tag)
         raise Denied(status if status >= CONFLICT else 500, str((found or {}).get("message", "")))
-    x.ledger.add("tags", tag, image=image)
 
 
 def all_images(x: Exchange) -> frozenset[str]:
