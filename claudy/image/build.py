@@ -34,7 +34,7 @@ _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _RESULT = re.compile(r" ---> ([0-9a-f]{12})$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What the builder says about itself; everything else is a program's output.
-_OWN_WORDS = (" --->", "Removing intermediate container ", "Successfully built ")
+_OWN_WORDS = (" --->", "Removing intermediate container ", "Successfully ")
 
 
 class Transcript:

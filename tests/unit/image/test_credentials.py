@@ -67,7 +67,24 @@ def test_references_are_taken_apart(reference: str, name: Name) -> None:
     assert parse_name(reference) == name
 
 
-@pytest.mark.parametrize("reference", ["", "https://registry.example/x", "-bad.example/x", ":tag"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        " ",
+        "https://registry.example/x",
+        "-bad.example/x",
+        ":tag",
+        "UPPER",
+        "a:b:c",
+        "a//b",
+        "a/",
+        "a:",
+        "a:-",
+        "a@sha256",
+        "x\n",
+    ],
+)
 def test_what_is_no_reference_is_a_usage_error(reference: str) -> None:
     with pytest.raises(UsageError, match="not an image reference"):
         parse_name(reference)

@@ -6,7 +6,6 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-import pytest
 from rich.console import Console as RichConsole
 
 from claudy.cli.console import Console
@@ -15,6 +14,8 @@ from claudy.cli.progress import Progress
 from claudy.image.events import Done, Layer, Log, Notice, Phase, Step
 
 if TYPE_CHECKING:
+    import pytest
+
     from claudy.image.events import Event
 
 WORK: list[Event] = [
