@@ -205,7 +205,10 @@ def _take_slot(place: Place) -> int:
         taken = _slots_of(place)
         if taken:
             return taken[0]
-        free = next(n for n in range(1, _SLOTS) if not (slots / str(n)).exists())
+        cables = {path.name for path in Path("/sys/class/net").glob(_cable("*"))}
+        free = next(
+            n for n in range(1, _SLOTS) if not (slots / str(n)).exists() and _cable(n) not in cables
+        )
         (slots / str(free)).write_text(place.name)
     return free
 
@@ -245,7 +248,7 @@ def _rules(slot: int) -> list[list[str]]:
     ]
 
 
-def _cable(slot: int) -> str:
+def _cable(slot: int | str) -> str:
     return f"claudytest{slot}"
 
 
