@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from claudy.cli import options  # noqa: TC001 - typer reads the annotations
+from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import Console
 from claudy.cli.progress import Progress
@@ -17,10 +17,10 @@ from claudy.engine.facts import known_engine
 from claudy.errors import ClaudyError, UsageError
 from claudy.host.endpoint import resolve
 from claudy.image.context import make_recipe, parse_build_arg
-from claudy.image.credentials import parse_name
 from claudy.image.events import Done
 from claudy.image.images import find_image, tag_image
 from claudy.image.make import make_bundled, push_bundled
+from claudy.image.names import parse_name
 from claudy.image.reference import REPOSITORY, parse_platform, platform_of
 from claudy.image.workshop import Workshop
 from claudy.record import replace
@@ -37,7 +37,7 @@ _STALE = 1
 
 
 @app.command("build-image")
-def build_image(  # noqa: PLR0913 - the options of product.md
+def build_image(
     *,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Build it anew, every step of it.")

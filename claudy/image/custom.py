@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudy.errors import UsageError
 from claudy.image.failures import ImageError
 from claudy.image.images import find_image
-from claudy.image.pull import pull
+from claudy.image.names import parse_name
 
 if TYPE_CHECKING:
     from claudy.image.images import Image
     from claudy.image.workshop import Workshop
 
-_FORBIDDEN = frozenset(" \t\n?#%")
+_DIGITS = frozenset("0123456789abcdef")
+_FULL = 64
+
+
+def is_id(reference: str) -> bool:
+    """Whether a reference is an image's whole id, which no registry knows."""
+    digits = reference.removeprefix("sha256:")
+    return len(digits) == _FULL and _DIGITS.issuperset(digits)
 
 
 def ensure_custom(workshop: Workshop, reference: str, when: str) -> Image:
@@ -28,16 +34,18 @@ def ensure_custom(workshop: Workshop, reference: str, when: str) -> Image:
         ImageError: it is not there and can't be pulled, or may not be.
         UsageError: the reference is none.
     """
-    if not reference.strip("/") or _FORBIDDEN & set(reference):
-        raise UsageError(f"{reference!r} is not an image reference.", "give NAME[:TAG]")
+    if not is_id(reference):
+        parse_name(reference)
     found = find_image(workshop.engine, reference)
-    if found and (when != "always" or reference in (found.id, found.id.removeprefix("sha256:"))):
+    if found and (when != "always" or is_id(reference)):
         return found
     if when == "never":
         raise ImageError(
             f"The image {reference} is not on the engine, and --pull never forbids to pull it.",
             f"docker pull {reference}",
         )
+    from claudy.image.pull import pull  # with it the docker SDK, which takes 0.2 s
+
     pull(workshop, reference)
     found = find_image(workshop.engine, reference)
     if found is None:

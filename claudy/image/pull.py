@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claudy.errors import APIError, EngineTimeout, UsageError
-from claudy.image.credentials import parse_name, registry_auth
+from claudy.image.credentials import registry_auth
 from claudy.image.events import Layer, Log, Phase
 from claudy.image.failures import RegistryDown, registry_failure
+from claudy.image.names import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

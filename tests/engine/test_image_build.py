@@ -50,7 +50,7 @@ def test_the_result_has_its_name_and_the_first_stage_is_gone(small: Small) -> No
     assert heads(small) == [image]
     assert small.names() == {recipe.reference}
     assert small.containers() == []
-    labels = small.images()[0]["Labels"]
+    labels = small.engine.api.request("GET", f"/images/{image}/json")["Config"]["Labels"]
     assert labels["claudy.image"] == "hal9000"
     assert {"claudy.version", "claudy.created"} <= labels.keys()
     assert Phase(f"Building {recipe.reference}") in events

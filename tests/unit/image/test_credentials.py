@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from claudy.errors import UsageError
-from claudy.image.credentials import NOBODY, Name, parse_name, registry_auth
+from claudy.image.credentials import NOBODY, registry_auth
 from claudy.image.failures import RegistryDenied
 
 REGISTRY = "registry.example:5000"
@@ -49,45 +48,6 @@ def decoded(header: str) -> dict[str, str]:
     """Return what the header says, names in lower case as the engine reads them."""
     value = json.loads(base64.urlsafe_b64decode(header))
     return {key.lower(): text for key, text in value.items()}
-
-
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("debian:trixie-slim", Name("docker.io", "debian", "trixie-slim")),
-        ("debian", Name("docker.io", "debian", "latest")),
-        ("me/mine:1", Name("docker.io", "me/mine", "1")),
-        ("localhost/x", Name("localhost", "localhost/x", "latest")),
-        ("127.0.0.1:5000/a/b:c", Name("127.0.0.1:5000", "127.0.0.1:5000/a/b", "c")),
-        ("127.0.0.1:5000/a", Name("127.0.0.1:5000", "127.0.0.1:5000/a", "latest")),
-        ("x@sha256:ab", Name("docker.io", "x", "sha256:ab")),
-    ],
-)
-def test_references_are_taken_apart(reference: str, name: Name) -> None:
-    assert parse_name(reference) == name
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "",
-        " ",
-        "https://registry.example/x",
-        "-bad.example/x",
-        ":tag",
-        "UPPER",
-        "a:b:c",
-        "a//b",
-        "a/",
-        "a:",
-        "a:-",
-        "a@sha256",
-        "x\n",
-    ],
-)
-def test_what_is_no_reference_is_a_usage_error(reference: str) -> None:
-    with pytest.raises(UsageError, match="not an image reference"):
-        parse_name(reference)
 
 
 def test_nobody_without_a_configuration(env: dict[str, str]) -> None:
