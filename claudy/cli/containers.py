@@ -84,7 +84,7 @@ def status(
     context: options.Context = None,
     debug: options.Debug = False,
 ) -> int:
-    """Show the engine, and the state and use of a sandbox and what it started."""
+    """Show the engine, and how a sandbox and what it started are."""
     from claudy.cli.status import report
 
     scene = Scene(_console(as_json=as_json, debug=debug), host, context)
@@ -128,7 +128,7 @@ def stats(
     context: options.Context = None,
     debug: options.Debug = False,
 ) -> int:
-    """Show what a sandbox and what it started use of CPU, memory, network and disk."""
+    """Show the CPU, memory, network and disk that they use."""
     from claudy.cli.status import report_usage
 
     scene = Scene(_console(as_json=as_json, debug=debug), host, context)
@@ -146,7 +146,7 @@ def stop(
     no_input: options.NoInput = False,
     debug: options.Debug = False,
 ) -> int:
-    """Stop a sandbox or containers; a sandbox is gone then, its home stays."""
+    """Stop a sandbox or containers; the home of a sandbox stays."""
     from claudy.containers.lifecycle import remove_container
     from claudy.containers.lifecycle import stop as stop_container
 

@@ -1,0 +1,1 @@
+"""What users and scripts rely on: help, exit codes, JSON, completions, layers, cost of imports."""
