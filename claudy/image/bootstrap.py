@@ -85,19 +85,20 @@ def choose_sources(build_args: Mapping[str, str], root: str = "/") -> list[Sourc
 
 def _require_tool(workshop: Workshop, reason: ImageError) -> None:
     """Install mmdebstrap if it is not there and the user agrees."""
-    if shutil.which("mmdebstrap"):
+    path = workshop.env.get("PATH")
+    if shutil.which("mmdebstrap", path=path):
         return
     impossible = (
         f"{reason.message} Making the base instead needs mmdebstrap, which is not installed here"
     )
     hint = f"{reason.hint}, or claudy build-image --build-arg BASE_IMAGE=IMAGE (see {DOCKERFILE})"
-    if not shutil.which("apt-get"):
+    if not shutil.which("apt-get", path=path):
         raise ImageError(f"{impossible}, and this system has no apt-get to install it.", hint)
     command = ["apt-get", "install", "-y", "--no-install-recommends", "mmdebstrap"]
     if not os.path.exists(KEYRING):
         command.append("debian-archive-keyring")
     if os.geteuid() != 0:
-        if not shutil.which("sudo"):
+        if not shutil.which("sudo", path=path):
             raise ImageError(f"{impossible}.", f"as root: {' '.join(command)}")
         command = ["sudo", *command]
     question = (
