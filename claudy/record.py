@@ -48,7 +48,7 @@ else:
 
         cls.__init__ = __init__
         cls.__setattr__ = __setattr__
-        cls.__delattr__ = __setattr__
+        cls.__delattr__ = lambda self, name: __setattr__(self, name, None)
         cls.__eq__ = lambda self, other: (
             fields(self) == fields(other) if type(other) is type(self) else NotImplemented
         )

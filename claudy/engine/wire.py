@@ -191,7 +191,11 @@ class Response:
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
-            size = int(self._read_until(b"\r\n", 1024).split(b";")[0], 16)
+            line = self._read_until(b"\r\n", 1024)
+            try:
+                size = int(line.split(b";")[0], 16)
+            except ValueError:
+                raise OSError(errno.EPROTO, f"not a chunk size: {line[:80]!r}") from None
             if not size:
                 while self._read_until(b"\r\n", MAX_HEAD):
                     pass
