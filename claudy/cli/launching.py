@@ -11,7 +11,7 @@ from claudy.sandbox.project import find_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 
@@ -42,7 +42,7 @@ def build_request(
         notify=console.notice,
         explain=console.explain,
         confirm=console.confirm,
-        progress=lambda event: show_progress(console, event),
+        progress=show_progress(console),
         new=new,
         recreate=recreate,
     )
@@ -58,8 +58,15 @@ def print_plan(console: Console, request: Request) -> int:
     return 0
 
 
-def show_progress(console: Console, event: Any) -> None:
-    """Show what happens to an image; the display is imported when there is something to show."""
-    text = getattr(event, "title", "") or getattr(event, "text", "")
-    if text:
-        console.notice(text)
+def show_progress(console: Console) -> Callable[[Any], None]:
+    """Return what shows what happens to images; made when there is something to show."""
+    shown: list[Callable[[Any], None]] = []
+
+    def show(event: Any) -> None:
+        if not shown:
+            from claudy.cli.progress import Progress
+
+            shown.append(Progress(console))
+        shown[0](event)
+
+    return show

@@ -6,6 +6,7 @@ its own /run; it shares the kernel with the host and nothing else.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import ssl
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.engines.layout import CACHE, Place
-from tests.engines.room import clear_room, enter, open_room
+from tests.engines.room import clear_room, enter, open_room, room_mtu
 from tests.engines.roots import _mirror, prepare_host
 from tests.engines.shell import locked, run
 
@@ -66,7 +67,10 @@ def machine(
     copy_tree(root / "root/claudy")
     copy_package_settings(root)
     (root / "machine.sh").write_text(MACHINE)
-    open_room(place)
+    holder = open_room(place)
+    (root / "etc/docker").mkdir()
+    mtu = json.dumps({"mtu": room_mtu(holder)})  # the way out of this machine may be narrow
+    (root / "etc/docker/daemon.json").write_text(mtu)
     try:
         yield root
     finally:
