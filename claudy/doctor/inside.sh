@@ -20,7 +20,13 @@ about() {
     say name "$(whoami 2>&1)"
     say socket "$(stat -L -c '%F,%u,%g,%a' $socket 2>/dev/null)"
     say disk "$(df -Pk / 2>/dev/null | tail -n 1)"
-    [ -z "$hostname" ] || say dns "$(within 4 getent hosts "$hostname" 2>&1)"
+    if [ -n "$hostname" ]; then
+        if address=$(within 4 getent hosts "$hostname" 2>&1); then
+            say dns "$address"
+        elif command -v getent >/dev/null; then
+            say no-dns "$hostname"
+        fi
+    fi
     for proxy in HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
         eval "value=\${$proxy-}"
         [ -z "$value" ] || say "proxy-$proxy" "$value"

@@ -53,7 +53,7 @@ class EngineFacts:
         socket_source: source of the socket's bind mount, a path on the daemon's file system.
         socket_source_reason: why that path.
         gid_rule: how to learn the socket's group as seen inside: `stat` of the host's file,
-            `ask` from inside a container, `none` where no group helps.
+            `ask` from inside a container.
         gid_reason: why that rule.
         label_disable: the sandbox needs `label=disable` to use the socket.
     """

@@ -201,14 +201,13 @@ def _denied(
             way_back(endpoint),
         )
     if not status.st_mode & stat.S_IWGRP or status.st_gid == 0 or not group:
-        plan = plan_start(machine)
-        restart = plan.line.replace("enable --now", "restart").replace(" start", " restart")
-        groupadd = "groupadd -f docker" if host.uid == 0 else "sudo groupadd -f docker"
+        sudo = "" if host.uid == 0 else "sudo "
+        path = endpoint.path
         return Finding(
             "socket-root-only",
-            f"{denied}: only root may connect. An engine that finds a group docker when it"
-            " starts gives it the socket.",
-            f"{groupadd} && {restart}",
+            f"{denied}: only root may connect. The engine gives its socket to a group docker, if"
+            " there is one when it starts.",
+            f"{sudo}groupadd -f docker && {sudo}chgrp docker {path} && {sudo}chmod 660 {path}",
         )
     if status.st_gid in host.groups:
         return Finding(

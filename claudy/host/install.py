@@ -72,11 +72,13 @@ class Step:
         argv: the command, with sudo where it is needed.
         why: what it is for.
         background: it is a daemon: start it in a session of its own, with its output in LOG.
+        otherwise: what to run if the command fails.
     """
 
     argv: tuple[str, ...]
     why: str
     background: bool = False
+    otherwise: Step | None = None
 
     @property
     def line(self) -> str:
@@ -84,7 +86,8 @@ class Step:
         import shlex
 
         if not self.background:
-            return shlex.join(self.argv)
+            line = shlex.join(self.argv)
+            return f"{line} || {self.otherwise.line}" if self.otherwise else line
         *sudo, daemon = self.argv
         inner = f"setsid {daemon} >{LOG} 2>&1 </dev/null &"
         return shlex.join([*sudo, "sh", "-c", inner])
@@ -212,23 +215,35 @@ def run_plan(
     Raises:
         InstallError: a command failed, or the engine did not come up within a minute.
     """
-    import subprocess
-
     if not plan.steps:
         raise InstallError(f"{plan.title}: claudy can't do that by itself.", plan.manual)
     for step in plan.steps:
-        notify(f"{step.line}  # {step.why}")
-        if step.background:
-            _daemon(step.argv, log)
-            continue
-        try:
-            done = subprocess.run(step.argv, stdin=subprocess.DEVNULL, check=False)
-        except OSError as e:
-            raise InstallError(f"{step.line} can't be run: {e.strerror}.", step.line) from e
-        if done.returncode:
-            raise InstallError(f"{step.line} failed with status {done.returncode}.", step.line)
+        _run_step(step, notify, log)
     if is_live is not None:
         _wait(is_live, log)
+
+
+def _run_step(step: Step, notify: Callable[[str], None], log: str) -> None:
+    """Run a command, or what stands in for it when it fails."""
+    import shlex
+    import subprocess
+
+    line = step.line if step.background else shlex.join(step.argv)
+    notify(f"{line}  # {step.why}")
+    if step.background:
+        _daemon(step.argv, log)
+        return
+    try:
+        # Its output is the user's to see, and not claudy's result.
+        code = subprocess.run(step.argv, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
+        problem = f"{line} failed with status {code}." if code else ""
+    except OSError as e:
+        problem = f"{line} can't be run: {e.strerror}."
+    if problem and step.otherwise:
+        notify(problem)
+        _run_step(step.otherwise, notify, log)
+    elif problem:
+        raise InstallError(problem, line)
 
 
 def _daemon(argv: tuple[str, ...], log: str) -> None:
@@ -266,9 +281,14 @@ def _start(init: str, dockerd: str) -> Step:
     """Return the command that starts the daemon: systemd, else its script, else itself."""
     if init == "systemd":
         return Step(("systemctl", "enable", "--now", "docker"), "start it now and at boot")
+    itself = Step(
+        (dockerd,), f"start it in a session of its own; its log is {LOG}", background=True
+    )
     if init == "script":
-        return Step(("/etc/init.d/docker", "start"), "start it: systemd does not run here")
-    return Step((dockerd,), f"start it in a session of its own; its log is {LOG}", background=True)
+        # Debian's script gives up where it may not raise the limit of open files.
+        why = "start it: systemd does not run here"
+        return Step(("/etc/init.d/docker", "start"), why, otherwise=itself)
+    return itself
 
 
 def _as_root(machine: Machine, title: str, steps: Iterable[Step]) -> InstallPlan:
@@ -277,11 +297,14 @@ def _as_root(machine: Machine, title: str, steps: Iterable[Step]) -> InstallPlan
     if machine.uid == 0:
         return InstallPlan(title, steps)
     if machine.has_sudo:
-        return InstallPlan(
-            title,
-            tuple(Step(("sudo", *step.argv), step.why, step.background) for step in steps),
-        )
+        return InstallPlan(title, tuple(_with_sudo(step) for step in steps))
     return InstallPlan(title, manual="As root: " + " && ".join(step.line for step in steps))
+
+
+def _with_sudo(step: Step) -> Step:
+    """Return a step as an ordinary user runs it."""
+    otherwise = _with_sudo(step.otherwise) if step.otherwise else None
+    return Step(("sudo", *step.argv), step.why, step.background, otherwise)
 
 
 def _packages(machine: Machine) -> tuple[tuple[str, ...], str]:

@@ -24,6 +24,8 @@ from claudy.host.install import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+ITSELF = f"sh -c 'setsid /usr/sbin/dockerd >{LOG} 2>&1 </dev/null &'"
+SCRIPT = f"/etc/init.d/docker start || {ITSELF}"
 APT = "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
 
 
@@ -38,7 +40,7 @@ def debian(version: str = "12", **known: object) -> Machine:
             debian(init="systemd"),
             f"apt-get update && {APT} docker.io iptables && systemctl enable --now docker",
         ),
-        (debian(), f"apt-get update && {APT} docker.io iptables && /etc/init.d/docker start"),
+        (debian(), f"apt-get update && {APT} docker.io iptables && {SCRIPT}"),
         (
             debian("13", init="systemd"),
             (
@@ -63,14 +65,14 @@ def debian(version: str = "12", **known: object) -> Machine:
         ),
         # installed, so only started
         (debian(dockerd="/usr/sbin/dockerd", init="systemd"), "systemctl enable --now docker"),
-        (debian(dockerd="/usr/sbin/dockerd", init="script"), "/etc/init.d/docker start"),
+        (debian(dockerd="/usr/sbin/dockerd", init="script"), SCRIPT),
         (
             debian(dockerd="/usr/sbin/dockerd"),
-            f"sh -c 'setsid /usr/sbin/dockerd >{LOG} 2>&1 </dev/null &'",
+            ITSELF,
         ),
         (
             debian(dockerd="/usr/sbin/dockerd", uid=1000, has_sudo=True),
-            f"sudo sh -c 'setsid /usr/sbin/dockerd >{LOG} 2>&1 </dev/null &'",
+            f"sudo {ITSELF}",
         ),
         (Machine("macos", uid=501, app="OrbStack"), "open -a OrbStack"),
     ],
@@ -158,6 +160,15 @@ def test_a_failing_step_ends_it(tmp_path: Path) -> None:
         run_plan(InstallPlan("t", steps), notify=lambda _: None)
     assert caught.value.hint == "false"
     assert not (tmp_path / "no").exists()
+
+
+def test_what_stands_in_for_a_failing_step_is_run(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    step = Step(("false",), "try", otherwise=Step(("touch", str(mark)), "instead"))
+    said: list[str] = []
+    run_plan(InstallPlan("t", (step,)), notify=said.append)
+    assert mark.exists()
+    assert said == ["false  # try", "false failed with status 1.", f"touch {mark}  # instead"]
 
 
 def test_a_missing_program_is_an_error_of_claudys() -> None:
