@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from claudy.engine.wire import Response, request_head
+from claudy.engine.wire import Response
 from claudy.guard.refusal import Denied
 from claudy.guard.strictjson import dump
 
@@ -141,7 +141,7 @@ class Daemon:
         with self._lock:
             known = self._newest
         if known is None:
-            with self._open(b"GET", "/_ping", [], {}, b"", None) as answer:
+            with self._open(b"GET", "/_ping", [], [], b"", None) as answer:
                 major, _, minor = answer.headers.get("api-version", "").partition(".")
             offered = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
             if offered < OLDEST:
@@ -160,6 +160,7 @@ class Daemon:
         version: tuple[int, int] | None = None,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        repeated: Query = (),
         client: socket.socket | None = None,
     ) -> Answer:
         """Send a request and return the answer with its body unread.
@@ -171,6 +172,7 @@ class Daemon:
             version: API version; None: the newest.
             body: bytes, or pieces that are sent chunked.
             headers: further fields, already checked.
+            repeated: fields that are there more than once, already checked.
             client: whose hang-up ends the request.
 
         Raises:
@@ -179,27 +181,29 @@ class Daemon:
         """
         numbers = version or self.newest
         where = f"/v{numbers[0]}.{numbers[1]}{path}"
-        return self._open(method.encode(), where, query, headers or {}, body, client)
+        fields = [*(headers or {}).items(), *repeated]
+        return self._open(method.encode(), where, query, fields, body, client)
 
     def _open(
         self,
         method: bytes,
         where: str,
         query: Query,
-        headers: Mapping[str, str],
+        headers: Query,
         body: bytes | Iterable[bytes] | None,
         client: socket.socket | None,
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
-        fields = {"User-Agent": "claudy-guard", "Connection": "close", **headers}
+        upgraded = any(name == "Connection" for name, _ in headers)
+        fields = [("User-Agent", "claudy-guard"), *([] if upgraded else [("Connection", "close")]), *headers]
         sock = self.connect()
         try:
             if body is None or isinstance(body, bytes):
-                fields["Content-Length"] = str(len(body or b""))
-                sock.sendall(request_head(method.decode(), target, fields) + (body or b""))
+                fields.append(("Content-Length", str(len(body or b""))))
+                sock.sendall(_head(method, target, fields) + (body or b""))
             else:
-                fields["Transfer-Encoding"] = "chunked"
-                sock.sendall(request_head(method.decode(), target, fields))
+                fields.append(("Transfer-Encoding", "chunked"))
+                sock.sendall(_head(method, target, fields))
                 _send_chunks(sock, body)
             watched = Watched(sock, client)
             return Answer(sock, Response(watched, no_body=method == b"HEAD"))
@@ -237,6 +241,14 @@ class Daemon:
             return answer.status, json.loads(raw)
         except ValueError:
             return answer.status, None
+
+
+def _head(method: bytes, target: str, fields: Query) -> bytes:
+    lines = [f"{method.decode()} {target} HTTP/1.1", "Host: docker"]
+    lines += [f"{name}: {value}" for name, value in fields]
+    if any(char in line for line in lines for char in "\r\n\0"):
+        raise Denied(400, "claudy guard: a header field has a line end.")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def _send_chunks(sock: socket.socket, pieces: Iterable[bytes]) -> None:

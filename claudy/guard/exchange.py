@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from claudy.guard.paths import Workspace
     from claudy.guard.policy.endpoints import Endpoint
     from claudy.guard.policy.rules import Rule
+    from claudy.guard.sessions import Sessions
     from claudy.guard.start import Starter
 
 JSON_LIMIT = 64 * 1024 * 1024
@@ -46,6 +47,7 @@ class Services(NamedTuple):
     objects: Objects
     workspace: Workspace
     starter: Starter
+    sessions: Sessions
     audit: Audit
 
 
@@ -122,6 +124,7 @@ class Exchange:
         query: Iterable[tuple[str, str]] | None = None,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
         method: str = "",
     ) -> Answer:
@@ -133,6 +136,7 @@ class Exchange:
             version=version or self.version,
             body=body,
             headers=headers,
+            repeated=list(repeated),
             client=self.client.sock,
         )
 

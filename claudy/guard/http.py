@@ -39,6 +39,11 @@ class Head(NamedTuple):
     headers: Mapping[str, str]
     upgrade: str
     has_body: bool
+    fields: tuple[tuple[str, str], ...] = ()
+
+    def all_values(self, name: str) -> list[str]:
+        """Return the values of a field that may be repeated."""
+        return [value for key, value in self.fields if key == name]
 
 
 class Client:
@@ -72,11 +77,12 @@ class Client:
             raise invalid(f"malformed request: {error}") from error
         if not isinstance(event, h11.Request):
             raise invalid("malformed request")
-        headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
+        fields = tuple((n.decode("ascii"), v.decode("latin-1")) for n, v in event.headers)
+        headers = dict(fields)
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         options = {part.strip().lower() for part in headers.get("connection", "").split(",")}
         upgrade = headers.get("upgrade", "").strip().lower() if "upgrade" in options else ""
-        return Head(event.method.decode(), event.target, headers, upgrade, has_body)
+        return Head(event.method.decode(), event.target, headers, upgrade, has_body, fields)
 
     def _receive_head(self) -> tuple[bytes, bytes]:
         deadline = time.monotonic() + HEAD_SECONDS

@@ -22,6 +22,7 @@ BACKLOG = 1024
 ENDED = 77  # a worker's exit status when the sandbox is gone
 _MIN_LIFE = 1.0
 _PAUSE = 0.2
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 def listen(settings: Settings) -> _socket.socket:
@@ -66,55 +67,59 @@ def _clear(path: str) -> None:
 
 def run(settings: Settings) -> int:
     """Serve until the sandbox is gone or SIGTERM comes; return an exit status."""
+    keeper = _Keeper()
     listener = listen(settings)
     if settings.ready_fd >= 0:
         os.write(settings.ready_fd, b"ready\n")
         if settings.ready_fd > 2:  # noqa: PLR2004 - not the standard streams
             os.close(settings.ready_fd)
     try:
-        return _supervise(listener, settings)
+        return _supervise(listener, settings, keeper)
     finally:
         listener.close()
         if os.path.lexists(settings.listen):
             os.unlink(settings.listen)
 
 
-def _supervise(listener: _socket.socket, settings: Settings) -> int:
-    child = 0
-    stopping = False
+class _Keeper:
+    """Knows the worker, and that it is time to stop; takes signals from before `ready` on."""
 
-    def stop(_signum: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        if child:
-            os.kill(child, signal.SIGTERM)
+    def __init__(self) -> None:
+        self.child = 0
+        self.stopping = False
+        for number in _SIGNALS:
+            signal.signal(number, self._stop)
 
-    # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
-    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    for number in signals:
-        signal.signal(number, stop)
-    while not stopping:
+    def _stop(self, _signum: int, _frame: object) -> None:
+        self.stopping = True
+        if self.child:
+            os.kill(self.child, signal.SIGTERM)
+
+
+def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) -> int:
+    while not keeper.stopping:
         began = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        child = os.fork()
-        if not child:
-            _be_worker(listener, settings, signals)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-        _, status = os.waitpid(child, 0)
-        child = 0
+        # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        keeper.child = os.fork()
+        if not keeper.child:
+            _be_worker(listener, settings)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        _, status = os.waitpid(keeper.child, 0)
+        keeper.child = 0
         if os.waitstatus_to_exitcode(status) == ENDED:
             break
-        if not stopping and time.monotonic() - began < _MIN_LIFE:
+        if not keeper.stopping and time.monotonic() - began < _MIN_LIFE:
             time.sleep(_PAUSE)
     return 0
 
 
-def _be_worker(listener: _socket.socket, settings: Settings, signals: set[signal.Signals]) -> None:
+def _be_worker(listener: _socket.socket, settings: Settings) -> None:
     """Serve in a forked child; never returns."""
     try:
-        for number in signals:
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _die_with_parent()
         import socket
         import threading

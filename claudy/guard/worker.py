@@ -19,6 +19,7 @@ from claudy.guard.ownership import PREDEFINED, Objects
 from claudy.guard.paths import Workspace
 from claudy.guard.policy import endpoints
 from claudy.guard.refusal import Denied, invalid, missing, refused
+from claudy.guard.sessions import Sessions
 from claudy.guard.start import Starter
 from claudy.guard.target import parse
 
@@ -40,14 +41,14 @@ def make_services(settings: Settings) -> Services:
     workspace = Workspace(settings.project, read_only=settings.read_only)
     audit = Audit(settings.log)
     starter = Starter(daemon, ledger, workspace, settings, audit)
-    return Services(settings, daemon, ledger, objects, workspace, starter, audit)
+    return Services(settings, daemon, ledger, objects, workspace, starter, Sessions(), audit)
 
 
 def serve(listener: socket.socket, services: Services) -> None:
     """Accept connections for ever."""
     threading.stack_size(STACK)
     places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-    threading.Thread(target=_recover, args=(services,), daemon=True).start()
+    _recover(services)
     while True:
         places.acquire()
         try:

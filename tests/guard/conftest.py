@@ -43,8 +43,9 @@ class Guard:
             directory.mkdir(exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the process and wait until it is ready."""
+    @property
+    def command(self) -> list[str]:
+        """The command line of the guard."""
         arguments = {
             "--listen": self.socket,
             "--upstream": self.engine.socket,
@@ -57,8 +58,14 @@ class Guard:
             "--gid": os.getgid(),
         }
         words = [str(word) for pair in arguments.items() for word in pair]
+        return [sys.executable, "-m", "claudy.guard", "serve", *words, *self.extra]
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready."""
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "claudy.guard", "serve", *words, *self.extra],
+            self.command,
             stdout=subprocess.PIPE,
             env={**os.environ, "CLAUDY_GUARD_DEBUG": "1"},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudy.guard.handlers import builds, containers, create, images, networks, system, volumes
+from claudy.guard.handlers import buildkit, builds, containers, create, images, networks, system, volumes
 from claudy.guard.refusal import refused
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ HANDLERS: dict[str, Callable[[Exchange], None]] = {
     **create.HANDLERS,
     **images.HANDLERS,
     **builds.HANDLERS,
+    **buildkit.HANDLERS,
     **networks.HANDLERS,
     **volumes.HANDLERS,
 }

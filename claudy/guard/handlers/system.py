@@ -26,8 +26,8 @@ def ping(x: Exchange) -> None:
         fields["Content-Type"] = "text/plain; charset=utf-8"
         fields["Cache-Control"] = "no-cache, no-store, must-revalidate"
         fields["Pragma"] = "no-cache"
-        # The classic builder: the guard does not pass BuildKit's control API.
-        fields["Builder-Version"] = "1"
+        if "builder-version" in answer.headers:
+            fields["Builder-Version"] = answer.headers["builder-version"]
         fields["Swarm"] = "inactive"
         body = answer.response.read()
     x.client.answer(answer.status, body, fields, head=x.head.method == "HEAD")

@@ -146,8 +146,8 @@ ENDPOINTS = (
     Endpoint("DELETE", "/volumes/{volume}", "remove_volume", "owned", (Field("force", switch, "any"),)),
     Endpoint("PUT", "/volumes/{any}", "refuse", _SWARM, (), JSON),
     # -- BuildKit
-    Endpoint("POST", "/session", "refuse", "BuildKit's sessions are not mediated here; set DOCKER_BUILDKIT=0", (), HIJACK),
-    Endpoint("POST", "/grpc", "refuse", "BuildKit's control API reaches all builds of the host; set DOCKER_BUILDKIT=0", (), HIJACK),
+    Endpoint("POST", "/session", "session", "the daemon's calls to the client's own files, under the project's key", (), HIJACK),
+    Endpoint("POST", "/grpc", "grpc", "mediated call by call; the table of BuildKit", (), HIJACK),
     # -- what is never forwarded
     *(
         Endpoint(method, path, "no_plugin" if method == "GET" and why == _PLUGIN else "no_swarm" if method == "GET" and why == _SWARM else "refuse", why)

@@ -1,0 +1,248 @@
+"""Which BuildKit calls a build needs, and what a Solve may ask for.
+
+Messages as in BuildKit's control.proto and gateway.proto of v0.8 to v0.25.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from claudy.guard.buildkit.wire import BOOL, MAP, MESSAGE, RAW, TEXT, Slot, decode, encode
+from claudy.guard.policy.references import is_image_ref
+from claudy.guard.refusal import invalid, refused
+
+if TYPE_CHECKING:
+    from claudy.guard.buildkit.wire import Table
+
+_CONTROL = "/moby.buildkit.v1.Control/"
+_BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
+SOLVE, BRIDGE_SOLVE = f"{_CONTROL}Solve", f"{_BRIDGE}Solve"
+REF = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+ENTRY: Table = {1: Slot("Type", TEXT), 2: Slot("Attrs", MAP)}
+CACHE: Table = {
+    4: Slot("Exports", MESSAGE, many=True, table=ENTRY),
+    5: Slot("Imports", MESSAGE, many=True, table=ENTRY),
+}
+SOLVE_REQUEST: Table = {
+    1: Slot("Ref", TEXT),
+    2: Slot("Definition", RAW),
+    3: Slot("Exporter", TEXT),
+    4: Slot("ExporterAttrs", MAP),
+    5: Slot("Session", TEXT),
+    6: Slot("Frontend", TEXT),
+    7: Slot("FrontendAttrs", MAP),
+    8: Slot("Cache", MESSAGE, table=CACHE),
+    9: Slot("Entitlements", TEXT, many=True),
+    10: Slot("FrontendInputs", RAW, many=True),
+    11: Slot("Internal", BOOL),
+    12: Slot("SourcePolicy", RAW),
+    13: Slot("Exporters", MESSAGE, many=True, table=ENTRY),
+    14: Slot("EnableSessionExporter", BOOL),
+}
+SOLVE_RESPONSE: Table = {1: Slot("ExporterResponse", MAP), 2: Slot("Warnings", RAW, many=True)}
+BRIDGE_REQUEST: Table = {
+    1: Slot("Definition", RAW),
+    2: Slot("Frontend", TEXT),
+    3: Slot("FrontendOpt", MAP),
+    5: Slot("allowResultReturn", BOOL),
+    6: Slot("allowResultArrayRef", BOOL),
+    10: Slot("Final", BOOL),
+    11: Slot("ExporterAttr", RAW),
+    12: Slot("CacheImports", MESSAGE, many=True, table=ENTRY),
+    13: Slot("FrontendInputs", RAW, many=True),
+    14: Slot("Evaluate", BOOL),
+    15: Slot("SourcePolicies", RAW, many=True),
+}
+STATUS_REQUEST: Table = {1: Slot("Ref", TEXT)}
+
+# Calls that go on; all others are answered as unimplemented. `own` needs a ref of this guard.
+CALLS = {
+    SOLVE: "a build without entitlements; tags are put on afterwards",
+    f"{_CONTROL}Status": "progress of an own build",
+    f"{_CONTROL}Info": "the version",
+    f"{_CONTROL}ListWorkers": "platforms",
+    BRIDGE_SOLVE: "a step of an own build, through the Dockerfile frontend",
+    **{
+        f"{_BRIDGE}{name}": "of an own build"
+        for name in ("Ping", "Return", "Inputs", "ReadFile", "ReadDir", "StatFile", "Evaluate", "Warn")
+    },
+}
+EMPTY = {f"{_CONTROL}Info", f"{_CONTROL}ListWorkers"}
+
+EXPORTERS = {"moby", "local", "tar"}
+_EXPORTER_ATTRS = re.compile(
+    r"name|buildinfo|buildinfo-attrs|compression|compression-level|force-compression|unpack|"
+    r"oci-mediatypes|platform-split|attestation-prefix|rewrite-timestamp|source-date-epoch|"
+    r"dangling-name-prefix|attest:[a-z]+|preferred-platform|danglingName|annotation[A-Za-z0-9.:/_-]*"
+)
+_FREE_OPTIONS = re.compile(
+    r"filename|target|no-cache|platform|image-resolve-mode|add-hosts|shm-size|ulimit|hostname|"
+    r"multi-platform|contextkey|dockerfilekey|contextsubdir|context-keep-git-dir|requestid|"
+    r"frontend\.caps|build-arg:[^\0]+|vcs:[a-z:]+|attest:[a-z]+|buildinfo|buildinfo-attrs|"
+    r"override-copy-image|input-metadata:[^\0]+|source-date-epoch|frontend|proxy:[a-z_]+"
+)
+_KEPT_BACK = {"name", "unpack", "push"}
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
+_NETWORKS = {"", "default", "none", "sandbox"}
+_CACHE_NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
+
+
+class Solve(NamedTuple):
+    """A checked Solve.
+
+    Attributes:
+        data: the message to forward, without tags.
+        ref: id of the build.
+        session: id of the session it uses.
+        names: tags to put on afterwards.
+    """
+
+    data: bytes
+    ref: str
+    session: str
+    names: list[str]
+
+
+def solve(data: bytes, namespace: str) -> Solve:
+    """Check a Control.Solve.
+
+    Args:
+        data: the message.
+        namespace: of cache mounts, the project's own.
+
+    Raises:
+        Denied: it asks for more than a build.
+    """
+    message = decode(data, SOLVE_REQUEST)
+    ref = message.get("Ref", "")
+    if not REF.fullmatch(ref):
+        raise invalid("a build without a proper ref")
+    if message.get("Entitlements"):
+        raise refused(
+            f"the entitlement {message['Entitlements'][0][:40]} is the host's to give",
+            "Build without --allow.",
+        )
+    _no_raw(message, "Definition", "FrontendInputs", "SourcePolicy")
+    _frontend(message.get("Frontend", ""))
+    _cache(message.get("Cache", {}))
+    message["FrontendAttrs"] = _options(message.get("FrontendAttrs", {}), namespace)
+    names: list[str] = []
+    if message.get("Exporter"):
+        message["ExporterAttrs"] = _exporter(
+            message["Exporter"], message.get("ExporterAttrs", {}), names
+        )
+    else:
+        message.pop("ExporterAttrs", None)
+    for exporter in message.get("Exporters", []):
+        exporter["Attrs"] = _exporter(exporter.get("Type", ""), exporter.get("Attrs", {}), names)
+    return Solve(encode(message, SOLVE_REQUEST), ref, message.get("Session", ""), sorted(set(names)))
+
+
+def bridge_solve(data: bytes, namespace: str) -> bytes:
+    """Check an LLBBridge.Solve and return it.
+
+    Raises:
+        Denied: it brings its own build steps, or options that lead to the host.
+    """
+    message = decode(data, BRIDGE_REQUEST)
+    _no_raw(message, "Definition", "FrontendInputs", "SourcePolicies")
+    _frontend(message.get("Frontend", ""))
+    message.pop("ExporterAttr", None)
+    for entry in message.get("CacheImports", []):
+        _cache_entry(entry, exported=False)
+    message["FrontendOpt"] = _options(message.get("FrontendOpt", {}), namespace)
+    return encode(message, BRIDGE_REQUEST)
+
+
+def status(data: bytes) -> bytes:
+    """Check a Control.Status and return it."""
+    message = decode(data, STATUS_REQUEST)
+    if not REF.fullmatch(message.get("Ref", "")):
+        raise invalid("a build without a proper ref")
+    return encode(message, STATUS_REQUEST)
+
+
+def _no_raw(message: dict[str, Any], *names: str) -> None:
+    """Refuse build steps that the client made itself: they name networks, devices and caches."""
+    for name in names:
+        value = message.pop(name, b"")
+        if value and any(value if isinstance(value, list) else [value]):
+            raise refused(f"a build with its own {name} is not allowed", "Use a Dockerfile.")
+
+
+def _frontend(name: str) -> None:
+    if name not in {"", "dockerfile.v0"}:
+        raise refused(f"the BuildKit frontend {name[:60]} is not allowed", "Use a Dockerfile.")
+
+
+def _options(options: dict[str, str], namespace: str) -> dict[str, str]:
+    """Return frontend options; cache mounts become the project's own."""
+    for name, value in options.items():
+        if name == "force-network-mode":
+            if value not in _NETWORKS:
+                raise refused(f"building in the network {value[:40]} is not allowed", "Use default or none.")
+        elif name.startswith("label:"):
+            if name.lower().startswith("label:claudy."):
+                raise refused(f"the {name[:60]} is claudy's own", "Leave it out.")
+        elif name == "context" or name.startswith("context:"):
+            if _REMOTE.match(value) or value.startswith("oci-layout:"):
+                raise refused(f"the build context {value[:100]} is remote", "Clone it and build from there.")
+        elif name in {"cache-imports", "cache-from"}:
+            _imports_text(name, value)
+        elif name.startswith("local-sessionid:"):
+            if not REF.fullmatch(value):
+                raise invalid("a malformed session id")
+        elif name == "cgroup-parent":
+            if value:
+                raise refused("a cgroup parent is not allowed", "Leave it out.")
+        elif not _FREE_OPTIONS.fullmatch(name):
+            raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
+    return {**options, _CACHE_NAMESPACE: namespace}
+
+
+def _imports_text(name: str, value: str) -> None:
+    if not value:
+        return
+    if name == "cache-from":
+        if not all(is_image_ref(ref) for ref in value.split(",")):
+            raise refused(f"the build cache {value[:60]} is not an image", "Name an image.")
+        return
+    try:
+        entries = json.loads(value)
+        for entry in entries or []:
+            _cache_entry({"Type": entry["Type"], "Attrs": entry.get("Attrs") or {}}, exported=False)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise invalid("malformed cache imports") from error
+
+
+def _cache(cache: dict[str, Any]) -> None:
+    for entry in cache.get("Exports", []):
+        _cache_entry(entry, exported=True)
+    for entry in cache.get("Imports", []):
+        _cache_entry(entry, exported=False)
+
+
+def _cache_entry(entry: dict[str, Any], *, exported: bool) -> None:
+    kind = entry.get("Type", "")
+    allowed = {"inline"} if exported else {"registry", "inline"}
+    if kind not in allowed:
+        raise refused(
+            f"the build cache type {str(kind)[:40]} is not allowed", f"Allowed: {', '.join(sorted(allowed))}."
+        )
+
+
+def _exporter(kind: str, attrs: dict[str, str], names: list[str]) -> dict[str, str]:
+    if kind not in EXPORTERS:
+        raise refused(
+            f"the build output {kind[:40]} is not allowed", "Allowed: --load, type=local, type=tar."
+        )
+    for name, value in attrs.items():
+        if name == "push" and value in {"", "false"}:
+            continue
+        if not _EXPORTER_ATTRS.fullmatch(name):
+            raise refused(f"the output option {name[:60]} is not known here", "Leave it out.")
+    names += [name for name in attrs.get("name", "").split(",") if name]
+    return {name: value for name, value in attrs.items() if name not in _KEPT_BACK}

@@ -1,0 +1,54 @@
+"""BuildKit sessions and builds that this guard has let through, by id."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEPT_BUILDS = 4096
+_WAIT = 10.0
+
+
+class Sessions:
+    """The ids of open sessions and known builds; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+        self._builds: OrderedDict[str, None] = OrderedDict()
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def held(self, session: str) -> Iterator[None]:
+        """Know a session as long as its connection lives."""
+        with self._changed:
+            self._open[session] += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open[session] -= 1
+                if not self._open[session]:
+                    del self._open[session]
+
+    def has(self, session: str) -> bool:
+        """Whether a session is open here; clients open it and solve at the same time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._open[session] > 0, _WAIT)
+
+    def add_build(self, ref: str) -> None:
+        """Know a build."""
+        with self._changed:
+            self._builds[ref] = None
+            while len(self._builds) > _KEPT_BUILDS:
+                self._builds.popitem(last=False)
+
+    def knows_build(self, ref: str) -> bool:
+        """Whether a build was begun here."""
+        with self._changed:
+            return ref in self._builds

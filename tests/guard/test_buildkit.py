@@ -1,0 +1,183 @@
+"""BuildKit through the guard, with docker build, buildx and compose; and attacks on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from claudy.guard.buildkit import policy
+from claudy.guard.buildkit.wire import decode, encode
+from claudy.guard.refusal import Denied
+
+if TYPE_CHECKING:
+    from tests.guard.conftest import Guard, Host
+
+ON = {"env": {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}}
+
+
+def test_docker_build(guard: Guard) -> None:
+    context = guard.project / "app"
+    context.mkdir()
+    (context / "big").write_bytes(b"x" * 3_000_000)
+    (context / "Dockerfile").write_text("FROM busybox\nCOPY big /big\nRUN wc -c < /big > /size\nCMD cat /size\n")
+    guard.cli("build", "-t", "guard-test-bk:1", "-t", "guard-test-bk:2", "app", **ON)
+    assert guard.cli("run", "--rm", "guard-test-bk:1").stdout.strip() == "3000000"
+    again = guard.cli("build", "-t", "guard-test-bk:1", "app", **ON)
+    assert "CACHED" in again.stderr
+    guard.cli("rmi", "guard-test-bk:1", "guard-test-bk:2")
+
+
+def test_buildx_build_load_with_secret_and_cache_mount(guard: Guard) -> None:
+    (guard.project / "secret").write_text("s3cret")
+    (guard.project / "Dockerfile.mounts").write_text(
+        "FROM busybox\n"
+        "RUN --mount=type=secret,id=token cp /run/secrets/token /token\n"
+        "RUN --mount=type=cache,target=/cache echo kept >> /cache/file && cp /cache/file /file\n"
+        "CMD cat /token /file\n"
+    )
+    guard.cli(
+        "buildx", "build", "--load", "-t", "guard-test-mounts:1", "-f", "Dockerfile.mounts",
+        "--secret", "id=token,src=secret", "app", **ON,
+    )  # fmt: skip
+    assert guard.cli("run", "--rm", "guard-test-mounts:1").stdout == "s3cretkept\n"
+    guard.cli("rmi", "guard-test-mounts:1")
+
+
+def test_build_with_ssh(guard: Guard) -> None:
+    (guard.project / "Dockerfile.ssh").write_text(
+        "FROM busybox\nRUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo agent > /x\nCMD cat /x\n"
+    )
+    agent = subprocess.Popen(
+        ["ssh-agent", "-D", "-a", str(guard.root / "agent")], stdout=subprocess.DEVNULL
+    )
+    try:
+        while not (guard.root / "agent").exists():
+            agent.poll()
+        env = {**ON["env"], "SSH_AUTH_SOCK": str(guard.root / "agent")}
+        guard.cli("buildx", "build", "--load", "--ssh", "default", "-t", "guard-test-ssh:1", "-f", "Dockerfile.ssh", "app", env=env)
+        assert guard.cli("run", "--rm", "guard-test-ssh:1").stdout == "agent\n"
+        guard.cli("rmi", "guard-test-ssh:1")
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_build_error_has_its_text(guard: Guard) -> None:
+    done = guard.cli("build", "-", input="FROM busybox\nRUN echo why; exit 9\n", check=False, **ON)
+    assert done.returncode == 1
+    assert "exit code: 9" in done.stderr
+
+
+def test_build_to_a_directory(guard: Guard) -> None:
+    guard.cli("buildx", "build", "-o", "type=local,dest=out", "-", input="FROM scratch\nCOPY --from=busybox /bin/busybox /b\n", **ON)
+    assert (guard.project / "out/b").exists()
+
+
+def test_compose_build(guard: Guard) -> None:
+    (guard.project / "compose.yaml").write_text(
+        "services:\n  a:\n    image: guard-test-compose:1\n    build: {context: app}\n"
+        "  b:\n    image: guard-test-compose:2\n    build: {context: app}\n"
+    )
+    guard.cli("compose", "-p", "bk", "build", **ON)
+    guard.cli("rmi", "guard-test-compose:1", "guard-test-compose:2")
+
+
+ATTACKS = {
+    "host network": ["--network", "host"],
+    "entitlement of the network": ["--allow", "network.host"],
+    "insecure": ["--allow", "security.insecure"],
+    "cgroup parent": ["--cgroup-parent", "/x"],
+    "push": ["--push", "-t", "127.0.0.1:1/x"],
+    "cache to a registry": ["--cache-to", "type=registry,ref=127.0.0.1:1/x"],
+    "cache to s3": ["--cache-to", "type=s3,region=x,bucket=y"],
+    "remote context": ["--build-context", "x=https://127.0.0.1/x.git"],
+    "label": ["--label", "claudy.project=x"],
+    "tag of the host": ["-t", "{t}"],
+    "output to an image pushed": ["-o", "type=image,push=true,name=127.0.0.1:1/x"],
+}
+
+
+@pytest.mark.parametrize("words", ATTACKS.values(), ids=ATTACKS)
+def test_attack(guard: Guard, untouched: Host, words: list[str]) -> None:
+    words = [word.replace("{t}", untouched.tag) for word in words]
+    text = f"FROM busybox\nRUN echo {words[0]} > /x\n"
+    done = guard.cli("buildx", "build", *words, "-", input=text, check=False, **ON)
+    assert done.returncode != 0, done.stderr
+
+
+@pytest.mark.parametrize("line", ["RUN --network=host true", "RUN --security=insecure true"])
+def test_entitled_step(guard: Guard, untouched: Host, line: str) -> None:
+    text = f"FROM busybox\n{line}\n"
+    assert guard.cli("build", "-", input=text, check=False, **ON).returncode != 0
+
+
+@pytest.mark.parametrize("words", [["du"], ["prune", "-af"]])
+def test_host_wide_calls(guard: Guard, untouched: Host, words: list[str]) -> None:
+    done = guard.cli("buildx", *words, check=False, **ON)
+    assert done.returncode != 0 or not done.stdout.strip() or "claudy guard" in done.stderr
+
+
+NAMESPACE = "ns"
+GOOD = {"Ref": "r" * 25, "Session": "s" * 25, "Exporter": "moby", "ExporterAttrs": {"name": "a"}}
+SOLVES = {
+    "entitlement": {"Entitlements": ["network.host"]},
+    "own steps": {"Definition": b"\x0a\x01x"},
+    "own inputs": {"FrontendInputs": [b"\x0a\x01x"]},
+    "source policy": {"SourcePolicy": b"\x0a\x01x"},
+    "gateway frontend": {"Frontend": "gateway.v0"},
+    "frontend in other case": {"Frontend": "Dockerfile.v0"},
+    "host network": {"FrontendAttrs": {"force-network-mode": "host"}},
+    "network by name": {"FrontendAttrs": {"force-network-mode": "custom"}},
+    "cgroup parent": {"FrontendAttrs": {"cgroup-parent": "/"}},
+    "unknown option": {"FrontendAttrs": {"nosuch": "x"}},
+    "remote context": {"FrontendAttrs": {"context": "http://169.254.169.254/"}},
+    "git context": {"FrontendAttrs": {"context": "git@host:x"}},
+    "named remote context": {"FrontendAttrs": {"context:x": "https://h/x"}},
+    "claudy's label": {"FrontendAttrs": {"label:claudy.project": "x"}},
+    "containerd exporter": {"Exporter": "image", "ExporterAttrs": {}},
+    "oci exporter": {"Exporters": [{"Type": "oci", "Attrs": {}}]},
+    "exporter that pushes": {"ExporterAttrs": {"push": "true"}},
+    "insecure registry": {"ExporterAttrs": {"registry.insecure": "true"}},
+    "cache to a registry": {"Cache": {"Exports": [{"Type": "registry", "Attrs": {"ref": "x"}}]}},
+    "cache from a directory": {"Cache": {"Imports": [{"Type": "local", "Attrs": {"src": "/"}}]}},
+    "cache from s3": {"Cache": {"Imports": [{"Type": "s3", "Attrs": {"endpoint_url": "http://x"}}]}},
+    "cache imports in an option": {"FrontendAttrs": {"cache-imports": '[{"Type":"gha","Attrs":{}}]'}},
+    "cache from an address": {"FrontendAttrs": {"cache-from": "http://127.0.0.1/x"}},
+    "no ref": {"Ref": ""},
+    "odd ref": {"Ref": "../x"},
+}
+
+
+@pytest.mark.parametrize("fields", SOLVES.values(), ids=SOLVES)
+def test_solve_message(fields: dict[str, object]) -> None:
+    policy.solve(encode(GOOD, policy.SOLVE_REQUEST), NAMESPACE)
+    with pytest.raises(Denied):
+        policy.solve(encode({**GOOD, **fields}, policy.SOLVE_REQUEST), NAMESPACE)
+
+
+def test_cache_mounts_are_the_projects_own() -> None:
+    evil = {**GOOD, "FrontendAttrs": {"build-arg:BUILDKIT_CACHE_MOUNT_NS": "others"}}
+    found = decode(policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data, policy.SOLVE_REQUEST)
+    assert found["FrontendAttrs"]["build-arg:BUILDKIT_CACHE_MOUNT_NS"] == NAMESPACE
+    assert "name" not in found.get("ExporterAttrs", {})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05abc", b"\xf8\x07\x01", b"\x08\x01", b"\x0d\0\0\0\0"],
+    ids=["endless number", "length beyond", "cut", "unknown field", "wrong form", "fixed form"],
+)
+def test_malformed_message(data: bytes) -> None:
+    with pytest.raises(Denied):
+        policy.solve(data, NAMESPACE)
+
+
+def test_builds_are_owned(guard: Guard) -> None:
+    guard.cli("build", "-t", "guard-test-owned:1", "-", input="FROM busybox\nRUN echo owned > /x\n", **ON)
+    image = json.loads(guard.cli("image", "inspect", "guard-test-owned:1").stdout)[0]["Id"]
+    assert image in guard.owned()["images"]
+    guard.cli("rmi", "guard-test-owned:1")
+    assert image not in guard.owned()["images"]
