@@ -132,7 +132,11 @@ class Engine:
             EngineError: it can't be reached, or stopped answering.
         """
         response = self.request(method, path, query, body, timeout=timeout)
-        data = self._guarded(response.read)
+        try:
+            data = self._guarded(response.read)
+        except BaseException:
+            response.close()
+            raise
         self._keep(response)
         if response.status >= 400:  # noqa: PLR2004
             raise self._refusal(response.status, data, f"{method} {path}")

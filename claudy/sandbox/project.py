@@ -75,6 +75,14 @@ def find_project(directory: str) -> Project:
         raise UsageError(f"{shown} is not a directory.", "Give the project's directory.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UsageError(f"{shown} can't be read: permission denied.", f"ls -ld {shown}")
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{shown} can't be mounted: its path is not valid UTF-8, and the engine's API knows no"
+            " other.",
+            "Rename the directory.",
+        ) from error
     digest = sha256(os.fsencode(path)).hexdigest()[:8]
     slug = f"{sanitise(os.path.basename(path))}-{digest}"
     return Project(path, slug, status.st_uid, status.st_gid)
