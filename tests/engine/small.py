@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from claudy.host.endpoint import resolve
 from claudy.image.context import make_recipe
 from claudy.image.reference import native_platform
 from claudy.image.workshop import Workshop
+from tests.engines.shell import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,19 @@ class Small:
             "<none>:<none>"
         }
 
+    def clear(self) -> None:
+        """Remove all images made from this tree, those that others are derived from last."""
+        api = self.engine.api
+        for container in self.containers():
+            api.request("DELETE", f"/containers/{container['Id']}", {"force": "1", "v": "1"})
+        left = self.images()
+        while left:
+            for image in left:
+                with suppress(EngineError):  # has children still
+                    api.request("DELETE", f"/images/{image['Id']}", {"force": "1"})
+            before, left = left, self.images()
+            assert len(left) < len(before), f"can't be removed: {left}"
+
     def containers(self) -> list[dict[str, Any]]:
         """Return all containers made from images of this tree, whatever their state."""
         found: list[dict[str, Any]] = self.engine.api.request(
@@ -137,6 +151,7 @@ def small_tree(root: Path, label: str, claudy: Claudy) -> Iterator[Small]:
     yield small
     for client in small.clients:
         client.close()
+    small.clear()
 
 
 def fresh_name() -> str:
