@@ -54,7 +54,7 @@ def machine(
         pytest.skip(missing)
     suite = str(request.param)
     prepare_host()
-    place = Place("bare", suite)
+    place = Place("bare", f"{suite}-{os.getpid()}")
     archive = CACHE / f"{suite}-bare.tar"
     with locked(CACHE / f"{suite}-bare.lock"):
         if not archive.exists():
@@ -100,9 +100,8 @@ def copy_package_settings(root: Path) -> None:
 
 def in_machine(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the machine."""
-    place = Place(
-        "bare", "trixie" if "trixie" in (root / "etc/os-release").read_text() else "bookworm"
-    )
+    suite = "trixie" if "trixie" in (root / "etc/os-release").read_text() else "bookworm"
+    place = Place("bare", f"{suite}-{os.getpid()}")
     pip = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
     pip += ["PIP_CERT=/etc/trusted.pem"] if (root / "etc/trusted.pem").exists() else []
     script = ["sh", "-c", f"root={root}; {MACHINE}", "machine", "env", *pip, *command]
