@@ -19,6 +19,8 @@ from claudy.cli.scene import Scene
 from claudy.containers.connect import here, open_engine
 from claudy.containers.lifecycle import GRACE
 from claudy.errors import UsageError
+from claudy.sandbox.guarding import guard_log
+from claudy.sandbox.project import find_project
 
 if TYPE_CHECKING:
     from claudy.containers.container import Container
@@ -100,12 +102,21 @@ def logs(
         typer.Option("-n", "--tail", min=0, metavar="N", help="Only the last N lines."),
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="What the guard of this project has refused.")
+    ] = False,
     host: options.Host = None,
     context: options.Context = None,
     debug: options.Debug = False,
 ) -> int:
     """Print what a container has written."""
-    from claudy.containers.logs import read_logs
+    from claudy.containers.logs import read_guard_log, read_logs
+
+    if guard:
+        project = find_project(name or ".")
+        for line in read_guard_log(guard_log(os.environ, project), tail=tail, follow=follow):
+            _console(debug=debug).result(line)
+        return 0
 
     scene = Scene(_console(debug=debug), host, context)
     found = scene.named([name] if name else None)

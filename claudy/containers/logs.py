@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,3 +75,44 @@ def split_frames(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
                 target = STDERR if head[0] == STDERR else STDOUT
                 left = int.from_bytes(head[4:], "big")
                 head = b""
+
+
+def read_guard_log(path: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+    """Yield what a guard has noted, a line each: time, status, request and reason.
+
+    Args:
+        path: the guard's log file; there may be none yet.
+        tail: how many of the last entries; None for all.
+        follow: go on for ever.
+    """
+    import os
+
+    place, first = 0, True
+    while True:
+        try:
+            size = os.path.getsize(path)
+            with open(path, encoding="utf-8", errors="replace") as file:
+                # A log that was turned over starts anew.
+                file.seek(place if place <= size else 0)
+                entries = file.read().splitlines()
+                place = file.tell()
+        except OSError:
+            entries = []
+        if first and tail is not None:
+            entries = entries[max(0, len(entries) - tail) :] if tail else []
+        yield from map(_entry, entries)
+        if not follow:
+            return
+        first = False
+        time.sleep(0.2)
+
+
+def _entry(line: str) -> str:
+    """Return one line of the guard's log for people."""
+    try:
+        found = json.loads(line)
+        if "refused" in found:
+            return f"{found['time']} {found['status']} {found['refused']}: {found['reason']}"
+        return f"{found['time']} {found['event']}"
+    except (ValueError, KeyError, TypeError):
+        return line

@@ -11,8 +11,11 @@ from claudy.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from claudy.engine.identity import EngineFacts
     from claudy.sandbox.launch import Request
+    from claudy.sandbox.project import Project
     from claudy.sandbox.resolve import User
     from claudy.settings.model import Settings
 
@@ -93,6 +96,16 @@ class Starting:
             raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
 
 
+def guard_state(env: Mapping[str, str], project: Project) -> str:
+    """Return the directory of what a project's guards remember: the ledger, the log."""
+    return f"{state_dir(env)}/guard/{project.slug}"
+
+
+def guard_log(env: Mapping[str, str], project: Project) -> str:
+    """Return the file with what a project's guards have refused."""
+    return f"{guard_state(env, project)}/guard.log"
+
+
 def plan_guard(
     request: Request, settings: Settings, facts: EngineFacts, user: User, name: str, base: str,
     upstream: str,
@@ -118,7 +131,7 @@ def plan_guard(
             "claudy --docker none, or --docker host if you trust what runs inside",
         )
     project = request.project
-    state = f"{state_dir(request.env)}/guard/{project.slug}"
+    state = guard_state(request.env, project)
     os.makedirs(state, 0o700, exist_ok=True)
     directory = f"{base}/{name}@guard"
     # -P: a directory named `claudy` in the project must never be what is imported.
@@ -130,7 +143,7 @@ def plan_guard(
         "project-id": project.path,
         "sandbox": name,
         "ledger": state,
-        "log": f"{state}/guard.log",
+        "log": guard_log(request.env, project),
         "uid": user.uid,
         "gid": user.gid,
         "visibility": settings["visibility"],
