@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from claudy.engine.wire import Socket
 
 BLOCK = 128 * 1024
+_TYPED = 1024  # bytes that a socket with room takes without waiting
 _SHUT_WR = 1
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 
@@ -132,7 +133,12 @@ class Carrier:
             if self._first and self._output(self._first):
                 return self._code
             while True:
-                for descriptor, _ in poll.poll():
+                for descriptor, event in poll.poll():
+                    if event & select.POLLOUT:  # the engine takes keys again
+                        poll.modify(sock, _READ)
+                        poll.register(STDIN, _READ)
+                    if not event & _READ:
+                        continue
                     if descriptor == sock:
                         data = self._sock.recv(BLOCK)
                         if not data or self._output(data):
@@ -156,9 +162,19 @@ class Carrier:
                 os.close(descriptor)
 
     def _keys(self) -> None:
-        """Pass on what was typed."""
+        """Pass on what was typed; leave it where it is while the engine takes no more.
+
+        To wait for the engine here would be a deadlock: the program inside may read on only when
+        its output has been taken.
+        """
+        taker = select.poll()
+        taker.register(self._sock.fileno(), select.POLLOUT)
+        if not taker.poll(0):
+            self._poll.unregister(STDIN)
+            self._poll.modify(self._sock.fileno(), _READ | select.POLLOUT)
+            return
         try:
-            data = os.read(STDIN, BLOCK)
+            data = os.read(STDIN, _TYPED)
         except OSError as error:
             raise Hangup from error
         if not data:
