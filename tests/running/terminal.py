@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import termios
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 PROMPT = "@claudy:/workspace"
 """What every prompt of a sandbox's shell has in it, and no command that a test types."""
-SECONDS = 60
+SECONDS = 30
+_FULL = 0.5
+"""Seconds without a taker after which a terminal counts as full."""
 
 
 class Terminal:
@@ -80,6 +83,36 @@ class Terminal:
     def enter(self, line: str) -> None:
         """Type a line."""
         self.child.send(f"{line}\r")
+
+    def paste(self, text: str, *, until_full: bool = False) -> str:
+        """Type much text, taking in what is shown meanwhile as every terminal does.
+
+        Args:
+            text: What is typed.
+            until_full: Stop once the program takes no more.
+
+        Returns:
+            What was not typed.
+        """
+        tty = self.child.child_fd
+        shown = b""
+        os.set_blocking(tty, False)
+        try:
+            while text:
+                readable, writable, _ = select.select(
+                    [tty], [tty], [], _FULL if until_full else SECONDS
+                )
+                if not readable and not writable:
+                    assert until_full, "neither takes keys nor shows anything any more"
+                    break
+                if readable:
+                    shown += os.read(tty, 65536)
+                if writable:
+                    text = text[os.write(tty, text[:1024].encode("ascii")) :]
+        finally:
+            os.set_blocking(tty, True)
+        self.child.buffer += shown
+        return text
 
     def expect(self, text: str) -> None:
         """Wait until text is shown, exactly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +49,9 @@ def test_the_shell_is_in_the_workspace_and_its_exit_code_is_claudy_s(terminal: T
 def test_the_size_is_right_at_once_and_after_a_resize(
     claudy: Claudy, project: Path, *, joined: bool
 ) -> None:
-    ask = ["--", "sh", "-c", "stty size; read line; stty size"]
+    # Until it is so, because keys may overtake a resize: the engine takes them on two connections.
+    wait = "until stty size | grep -x '45 132'; do sleep 0.02; done"
+    ask = ["--", "sh", "-c", f"stty size; {wait}"]
     with claudy.terminal(cwd=project) as first:
         first.prompt()
         if not joined:
@@ -57,8 +60,6 @@ def test_the_size_is_right_at_once_and_after_a_resize(
         with claudy.terminal(*ask, cwd=project, size=(31, 97)) as terminal:
             terminal.expect("31 97\r\n")
             terminal.resize(45, 132)
-            # The engine passes the size on beside the keys: the shell waits for it, then for Enter.
-            terminal.enter("")
             terminal.expect("45 132\r\n")
             assert terminal.end() == (0, None)
 
@@ -147,11 +148,31 @@ def test_the_end_of_input_ends_the_shell(terminal: Terminal) -> None:
 
 def test_a_long_paste_arrives_whole(terminal: Terminal) -> None:
     lines = [f"line {number} of what is pasted" for number in range(2000)]
-    terminal.enter("cat > pasted; md5sum < pasted; wc -l < pasted")
-    for line in lines:
-        terminal.enter(line)
-    terminal.type(CTRL_D)
+    terminal.enter("echo rea''dy; cat > pasted; md5sum < pasted; wc -l < pasted")
+    terminal.expect("ready")
+    terminal.paste("".join(f"{line}\r" for line in lines) + CTRL_D)
+    wanted = hashlib.md5("".join(f"{line}\n" for line in lines).encode(), usedforsecurity=False)
+    terminal.expect(wanted.hexdigest())
     terminal.expect("2000\r\n")
+    terminal.enter("exit")
+
+    assert terminal.end() == (0, None)
+
+
+def test_output_is_shown_while_a_paste_waits_to_be_read(
+    terminal: Terminal, project: Path
+) -> None:
+    # Nobody reads the paste until every buffer on its way is full; then more is printed than fits
+    # into those of the other direction. Who waits for one of the two alone waits for ever.
+    program = "echo rea''dy; until [ -e go ]; do sleep 0.02; done; seq 300000"
+    terminal.enter(f"stty raw -echo; {program}; head -c 2000000 | wc -c; stty sane")
+    terminal.expect("ready")
+    rest = terminal.paste("x" * 2_000_000, until_full=True)
+    assert rest
+    (project / "go").touch()
+    terminal.paste(rest)
+    terminal.expect("\n300000\n2000000\n")
+    terminal.prompt()
     terminal.enter("exit")
 
     assert terminal.end() == (0, None)
