@@ -82,7 +82,7 @@ _claudy() {
         _claudy_words "--json -H --host -c --context --debug -h --help" "$cur"
         return ;;
     'logs'\ -*)
-        _claudy_words "-n --tail -f --follow -H --host -c --context --debug -h --help" "$cur"
+        _claudy_words "-n --tail -f --follow --guard -H --host -c --context --debug -h --help" "$cur"
         return ;;
     'stats'\ -*)
         _claudy_words "--json -H --host -c --context --debug -h --help" "$cur"

@@ -138,6 +138,7 @@ complete -c claudy -n "__claudy_in status" -s h -l help -d 'Show this message an
 
 complete -c claudy -n "__claudy_in logs" -s n -l tail -x -d 'Only the last N lines'
 complete -c claudy -n "__claudy_in logs" -s f -l follow -d 'Go on until it ends'
+complete -c claudy -n "__claudy_in logs" -l guard -d 'What the guard of this project has refused'
 complete -c claudy -n "__claudy_in logs" -s H -l host -x -d 'Engine to use, as in the docker CLI'
 complete -c claudy -n "__claudy_in logs" -s c -l context -x -d 'Docker context to use'
 complete -c claudy -n "__claudy_in logs" -l debug -d 'Say what is decided; tracebacks'
