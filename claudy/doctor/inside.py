@@ -18,9 +18,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from claudy.engine.wire import translate
-from claudy.errors import APIError, ClaudyError, EngineError
-from claudy.host.finding import as_error
-from claudy.host.refusals import refusal
+from claudy.errors import APIError, EngineError
+from claudy.host.refusals import explain
 from claudy.record import replace
 from claudy.sandbox.guarding import sweep
 from claudy.sandbox.launch import Launch, Request
@@ -132,7 +131,7 @@ def look_inside(context: Context) -> Inside:
     path = os.path.join(context.project.path, sentinel)
     try:
         with _guard(prepared), _sentinel(path, token) as there:
-            output = _run(engine, plan, session, context)
+            output = _run(engine, plan, session)
             written, content = _written(path + ".answer")
     finally:
         _clear(engine, plan, label)
@@ -170,7 +169,7 @@ def _thrown_away(plan: Plan, name: str) -> Plan:
     return replace(plan, name=name, labels=labels, mounts=mounts, env=env)
 
 
-def _run(engine: Engine, plan: Plan, session: Session, context: Context) -> str:
+def _run(engine: Engine, plan: Plan, session: Session) -> str:
     """Create, attach, start, and return all that the script writes."""
     body = create_body(plan, session)
     try:
@@ -182,15 +181,7 @@ def _run(engine: Engine, plan: Plan, session: Session, context: Context) -> str:
         stream, data = attach.finish()
         engine.call("POST", f"/containers/{container}/start")
     except APIError as error:
-        finding = refusal(
-            error.detail,
-            project=context.project.path,
-            image=plan.image,
-            snap=context.known.facts.snap,
-        )
-        if finding is None:
-            raise
-        raise as_error(finding, ClaudyError) from error
+        raise explain(error, engine.endpoint) from error
     try:
         stream.settimeout(PATIENCE)
         while piece := stream.recv(65536):

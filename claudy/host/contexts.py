@@ -144,7 +144,7 @@ def _broken(name: str, via: str, path: str, why: str) -> EndpointError:
     return EndpointError(
         "context-broken",
         f"The docker context {name!r} (from: {via}) can't be used: {path}: {why}.",
-        f"docker context rm -f {name}" if via == "DOCKER_CONTEXT" else _leave(via),
+        _leave(via),
     )
 
 

@@ -10,24 +10,24 @@ from claudy.host.finding import Finding, way_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from claudy.errors import APIError
     from claudy.host.endpoint import Endpoint
 
+NOT_FOUND = 404
+# Home directories are what every engine in a virtual machine or a snap can see.
+HOME_COPY = 'cp -r "$PWD" ~ && claudy ~/"${PWD##*/}"'
 LINUX_CONTAINERS = "In Docker Desktop's menu: Switch to Linux containers."
 
 
-def refusal(
-    words: str, *, project: str = "", image: str = "", snap: bool = False
-) -> Finding | None:
+def refusal(words: str) -> Finding | None:
     """Return what the engine's refusal to create or start a sandbox means, None if unknown.
 
     Args:
         words: the engine's message.
-        project: path of the project on the engine's machine.
-        image: image of the sandbox.
-        snap: whether the engine is the snap, which sees only part of the file system.
     """
     lower = words.lower()
     detail = words.strip().rstrip(".")
+    unseen = "bind source path does not exist" in lower or "creating mount source path" in lower
     found = (
         (
             "socket mount denied" in lower or "enhanced container isolation" in lower,
@@ -42,8 +42,8 @@ def refusal(
             "mounts denied" in lower or "is not shared from" in lower,
             Finding(
                 "project-not-shared",
-                f"{project} is not shared with the virtual machine of the engine: {detail}.",
-                f"In Docker Desktop: Settings > Resources > File sharing, add {project}.",
+                f"The engine's virtual machine does not share the project's directory: {detail}.",
+                "In Docker Desktop: Settings > Resources > File sharing, add the directory.",
             ),
         ),
         (
@@ -56,19 +56,19 @@ def refusal(
             ),
         ),
         (
-            snap and ("read-only file system" in lower or "does not exist" in lower),
+            unseen and "read-only file system" in lower,
             Finding(
                 "snap-confined",
-                f"The engine is the snap package, which sees only home directories: {detail}.",
-                "sudo snap remove docker && claudy doctor --fix",
+                f"The engine can't see the directory; the snap package sees only homes: {detail}.",
+                HOME_COPY,
             ),
         ),
         (
-            "bind source path does not exist" in lower or "creating mount source path" in lower,
+            unseen,
             Finding(
                 "project-not-visible",
-                f"The engine does not see {project}: {detail}.",
-                "claudy doctor",
+                f"The engine does not see the directory: {detail}.",
+                HOME_COPY,
             ),
         ),
         ("no space left on device" in lower or "disk quota" in lower, disk_full(detail)),
@@ -76,17 +76,48 @@ def refusal(
             "exec format error" in lower or "does not match the specified platform" in lower,
             Finding(
                 "image-wrong-architecture",
-                f"{image} was built for another processor than the engine's: {detail}.",
+                f"The image was built for another processor than the engine's: {detail}.",
                 "claudy build-image",
             ),
         ),
         (
             "no such image" in lower,
-            Finding("image-missing", f"The image {image} is missing.", "claudy build-image"),
+            Finding("image-missing", f"The image is missing: {detail}.", "claudy build-image"),
         ),
         ("client version" in lower and "too" in lower, api_mismatch(detail)),
     )
     return next((finding for matches, finding in found if matches), None)
+
+
+def explain(error: APIError, endpoint: Endpoint) -> APIError:
+    """Give an engine's refusal the words, remedy and id of the finding that it means, if known.
+
+    Args:
+        error: the refusal; its `detail` stays the engine's own words.
+        endpoint: where it came from.
+    """
+    if error.request == "GET /_ping":
+        finding = _no_ping(error, endpoint)
+    elif error.request.startswith("POST /containers/"):
+        finding = refusal(error.detail)
+    else:
+        finding = None
+    if finding:
+        error.args = (finding.message,)
+        error.message, error.hint, error.code = finding.message, finding.remedy, finding.id
+    return error
+
+
+def _no_ping(error: APIError, endpoint: Endpoint) -> Finding | None:
+    """Return what it means that a ping was refused."""
+    where = f"{endpoint.url} (from: {endpoint.source})"
+    if "HTTPS server" in error.detail:
+        message = f"The engine at {where} expects TLS."
+        return Finding("tls-expected", message, "export DOCKER_TLS_VERIFY=1")
+    if error.status == NOT_FOUND:
+        message = f"What answers at {where} is no Docker engine."
+        return Finding("not-an-engine", message, way_back(endpoint))
+    return refusal(error.detail)
 
 
 def disk_full(detail: str) -> Finding:

@@ -9,7 +9,7 @@ from claudy.engine.client import NEWEST, OLDEST
 from claudy.errors import APIError, EngineError
 from claudy.host.diagnose import diagnose
 from claudy.host.finding import Finding, way_back
-from claudy.host.refusals import api_mismatch, refusal
+from claudy.host.refusals import api_mismatch, explain
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -21,18 +21,8 @@ def run(context: Context) -> Outcome:
     try:
         headers = context.engine().ping()
     except APIError as error:
-        if "HTTPS server" in error.detail:
-            return fail(
-                Finding(
-                    "tls-expected",
-                    f"The engine at {endpoint.url} (from: {endpoint.source}) expects TLS.",
-                    "export DOCKER_TLS_VERIFY=1",
-                )
-            )
-        finding = refusal(error.detail)
-        if finding is None:
-            raise
-        return fail(finding)
+        explain(error, endpoint)
+        return fail(Finding(error.code, error.message, error.hint))
     except EngineError as error:
         if not isinstance(error.__cause__, OSError):
             raise

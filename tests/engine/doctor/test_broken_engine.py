@@ -184,3 +184,18 @@ def test_socket_for_root_alone(machine: Machine) -> None:
     assert found["finding"] == "not-in-group"
     assert paste(machine, found["remedy"], user=USER).code == 0
     assert_launches(machine, user=USER)
+
+
+def test_socket_in_a_directory_of_another_user(machine: Machine) -> None:
+    machine.start_engine()
+    machine.run("usermod", "-aG", "docker", USER)
+    env = {"DOCKER_HOST": "unix:///root/docker.sock"}
+    launch = machine.claudy(*HELLO, user=USER, env=env)
+    assert launch.code == 125
+    doctor = machine.claudy("doctor", "--json", "connection", user=USER, env=env)
+    check = doctor.json["checks"][-1]
+    assert check["finding"] == "socket-hidden"
+    assert check["seen"] in launch.err
+    line = f"{check['remedy']}; claudy -- echo mended"
+    done = machine.run("sh", "-c", line, user=USER, env={**env, "CLAUDY_IMAGE": "busybox"})
+    assert done.out == "mended\n", done.err
