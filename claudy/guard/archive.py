@@ -157,6 +157,8 @@ def spooled(pieces: Iterable[bytes]) -> Iterator[Parcel]:
                 file.write(piece)
             file.flush()
         except OSError as error:
-            raise Denied(507, f"claudy guard: the archive can't be kept: {error.strerror}.") from error
+            raise Denied(
+                507, f"claudy guard: the archive can't be kept: {error.strerror}."
+            ) from error
         file.seek(0)
         yield Parcel(file)

@@ -25,7 +25,11 @@ class Audit:
     def refusal(self, method: str, target: str, status: int, reason: str) -> None:
         """Write down one refused request; never fails the request it is about."""
         self._write(
-            {"refused": f"{method} {target}"[:_MAX_TEXT], "status": status, "reason": reason[:_MAX_TEXT]}
+            {
+                "refused": f"{method} {target}"[:_MAX_TEXT],
+                "status": status,
+                "reason": reason[:_MAX_TEXT],
+            }
         )
 
     def event(self, text: str) -> None:

@@ -6,7 +6,7 @@ import json
 import select
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from claudy.engine.wire import Response
@@ -93,7 +93,7 @@ class Answer:
         """Close the connection."""
         self.sock.close()
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,7 +195,11 @@ class Daemon:
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
         upgraded = any(name == "Connection" for name, _ in headers)
-        fields = [("User-Agent", "claudy-guard"), *([] if upgraded else [("Connection", "close")]), *headers]
+        fields = [
+            ("User-Agent", "claudy-guard"),
+            *([] if upgraded else [("Connection", "close")]),
+            *headers,
+        ]
         sock = self.connect()
         try:
             if body is None or isinstance(body, bytes):

@@ -97,7 +97,11 @@ class Exchange:
             raise refused("the filters are not an object")
         found = {}
         for key, values in parsed.items():
-            names = [k for k, on in values.items() if on is True] if isinstance(values, dict) else values
+            names = (
+                [k for k, on in values.items() if on is True]
+                if isinstance(values, dict)
+                else values
+            )
             if key not in allowed:
                 raise refused(f"the filter {key[:40]!r} is not known here", "Leave it out.")
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -179,7 +183,9 @@ class Exchange:
 
     def fields(self, answer: Answer) -> dict[str, str]:
         """Return the header fields that are passed on."""
-        found = {name: answer.headers[key] for key, name in _PASSED.items() if key in answer.headers}
+        found = {
+            name: answer.headers[key] for key, name in _PASSED.items() if key in answer.headers
+        }
         newest = self.daemon.newest
         return {**found, "Api-Version": f"{newest[0]}.{newest[1]}"}
 
@@ -201,10 +207,12 @@ class Exchange:
         """Return a text without the full ids of what the project does not own."""
         owned = self.ledger.read()
         return _LONG_ID.sub(
-            lambda found: found[0]
-            if any(found[0] in owned[kind] for kind in ("containers", "networks", "volumes"))
-            or "sha256:" in text[max(0, found.start() - 7) : found.start()]
-            else "(another's)",
+            lambda found: (
+                found[0]
+                if any(found[0] in owned[kind] for kind in ("containers", "networks", "volumes"))
+                or "sha256:" in text[max(0, found.start() - 7) : found.start()]
+                else "(another's)"
+            ),
             text,
         )
 

@@ -177,7 +177,12 @@ class Client:
         self._raw(b"0\r\n\r\n")
 
     def answer(
-        self, status: int, body: bytes, headers: Mapping[str, str] | None = None, *, head: bool = False
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        head: bool = False,
     ) -> None:
         """Send a whole answer; without its body for a HEAD request."""
         fields = {"Content-Type": "application/json", **(headers or {}), "Connection": "close"}
@@ -189,7 +194,9 @@ class Client:
         if body and not head and status not in {204, 304}:
             self._raw(body)
 
-    def answer_json(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
+    def answer_json(
+        self, status: int, value: object, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Send a JSON answer, with the newline that the daemon sends."""
         self.answer(status, dump(value) + b"\n", headers)
 

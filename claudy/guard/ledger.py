@@ -170,7 +170,9 @@ class Ledger:
             raise self._broken("it belongs to another project")
         for kind in (*KINDS, "intents"):
             records = data.get(kind)
-            if not isinstance(records, dict) or not all(isinstance(r, dict) for r in records.values()):
+            if not isinstance(records, dict) or not all(
+                isinstance(r, dict) for r in records.values()
+            ):
                 raise self._broken(f"its {kind} are damaged")
         return data
 

@@ -105,7 +105,7 @@ def check(values: dict[str, object]) -> Settings:
     """Return checked settings."""
     known = set(Settings.__annotations__)
     if wrong := values.keys() - known:
-        raise UsageError(f"guard: unknown setting {sorted(wrong)[0]!r}")
+        raise UsageError(f"guard: unknown setting {min(wrong)!r}")
     for name in _NUMBERS & values.keys():
         text = str(values[name])
         if not text.lstrip("-").isdigit():

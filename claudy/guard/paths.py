@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from claudy.guard.options import WORKSPACE
 from claudy.guard.refusal import BAD_REQUEST, Denied, refused
@@ -89,7 +89,7 @@ class _Walk:
         self._fds: list[int] = []
         self._names: list[str] = []
 
-    def __enter__(self) -> _Walk:
+    def __enter__(self) -> Self:
         self._fds.append(os.open(self._workspace.host, _DIRECTORY))
         return self
 
@@ -120,7 +120,9 @@ class _Walk:
             elif stat.S_ISDIR(mode):
                 self._down(name)
             elif pending or not (stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
-                raise refused(f"the bind source {self._asked} is not a file or directory", _ELSEWHERE)
+                raise refused(
+                    f"the bind source {self._asked} is not a file or directory", _ELSEWHERE
+                )
             else:
                 return Resolved("/".join([*self._names, name]), is_file=True)
         return Resolved("/".join(self._names), is_file=False)
@@ -161,7 +163,7 @@ class _Walk:
 
 def refused_missing(path: str) -> Denied:
     """Return dockerd's own answer for a bind source that does not exist."""
-    text = f"invalid mount config for type \"bind\": bind source path does not exist: {path}"
+    text = f'invalid mount config for type "bind": bind source path does not exist: {path}'
     return Denied(BAD_REQUEST, text)
 
 

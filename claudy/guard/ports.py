@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import random
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from claudy.guard.refusal import refused
 

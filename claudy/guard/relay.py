@@ -48,7 +48,9 @@ class _Way:
             self.sink.shutdown(socket.SHUT_WR)
 
 
-def relay(client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_daemon: bytes) -> None:
+def relay(
+    client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_daemon: bytes
+) -> None:
     """Relay until the daemon is done, or the client is gone altogether.
 
     Args:
@@ -57,8 +59,8 @@ def relay(client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_
         to_client: bytes already read from the daemon.
         to_daemon: bytes already read from the client.
     """
-    client.setblocking(False)  # noqa: FBT003 - the socket API's own argument
-    daemon.setblocking(False)  # noqa: FBT003
+    client.setblocking(False)
+    daemon.setblocking(False)
     up, down = _Way(client, daemon, to_daemon), _Way(daemon, client, to_client)
     hung_up = False
     poll = select.poll()

@@ -6,11 +6,10 @@ up, also after it has died. The supervisor only waits; it never reads what the s
 
 from __future__ import annotations
 
+import _socket
 import os
 import signal
 import time
-
-import _socket
 
 from claudy.errors import ClaudyError
 

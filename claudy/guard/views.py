@@ -8,11 +8,26 @@ if TYPE_CHECKING:
     from claudy.guard.ledger import Ledger
 
 LABEL_PREFIX = "claudy."
-_INFO_HIDDEN = (
-    "RegistryConfig HttpProxy HttpsProxy NoProxy Labels Swarm Plugins DockerRootDir ClusterStore "
-    "ClusterAdvertise GenericResources InitBinary FirewallBackend DiscoveredDevices CDISpecDirs "
-    "Containerd DefaultAddressPools"
-).split()
+_VISIBLE = ("Id", "Names", "Image", "ImageID", "Created", "Ports", "State", "Status")
+_INFO_HIDDEN = [
+    "RegistryConfig",
+    "HttpProxy",
+    "HttpsProxy",
+    "NoProxy",
+    "Labels",
+    "Swarm",
+    "Plugins",
+    "DockerRootDir",
+    "ClusterStore",
+    "ClusterAdvertise",
+    "GenericResources",
+    "InitBinary",
+    "FirewallBackend",
+    "DiscoveredDevices",
+    "CDISpecDirs",
+    "Containerd",
+    "DefaultAddressPools",
+]
 
 
 def without_own_labels(labels: dict[str, str] | None) -> dict[str, str] | None:
@@ -68,9 +83,8 @@ def listed_container(entry: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
         sources = record.get("sources") or {}
         entry["Mounts"] = [_mount(mount, sources) for mount in entry.get("Mounts") or []]
         return entry
-    kept = {k: entry[k] for k in ("Id", "Names", "Image", "ImageID", "Created", "Ports", "State", "Status") if k in entry}
     return {
-        **kept,
+        **{key: entry[key] for key in _VISIBLE if key in entry},
         "Command": "",
         "Labels": {},
         "HostConfig": {},
@@ -108,6 +122,10 @@ def info(found: dict[str, Any]) -> dict[str, Any]:
     """Return the daemon's information without the host's own arrangements."""
     kept = {name: value for name, value in found.items() if name not in _INFO_HIDDEN}
     kept["Swarm"] = {"LocalNodeState": "inactive"}
-    kept["Plugins"] = {"Volume": ["local"], "Network": ["bridge"], "Log": ["json-file", "local", "none"]}
+    kept["Plugins"] = {
+        "Volume": ["local"],
+        "Network": ["bridge"],
+        "Log": ["json-file", "local", "none"],
+    }
     kept["RegistryConfig"] = {}
     return kept

@@ -18,6 +18,7 @@ from claudy.guard.ledger import Ledger
 from claudy.guard.ownership import PREDEFINED, Objects
 from claudy.guard.paths import Workspace
 from claudy.guard.policy import endpoints
+from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import Denied, invalid, missing, refused
 from claudy.guard.sessions import Sessions
 from claudy.guard.start import Starter
@@ -166,7 +167,7 @@ def _resolve(kind: str, ref: str, objects: Objects) -> str:
     if kind in {"any", "name", "ownref"}:
         return ref
     if kind == "newimage":
-        if not endpoints.is_image_ref(ref):
+        if not is_image_ref(ref):
             raise invalid(f"invalid reference format: {ref[:200]}")
         return ref
     if kind == "network":

@@ -15,7 +15,7 @@ from tests.engines.roots import root_of
 from tests.guard.raw import Answer, request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from tests.engines.engine import Engine
@@ -98,7 +98,12 @@ class Guard:
 
     def create(self, host_config: dict[str, Any] | None = None, **fields: Any) -> Answer:
         """Create a container of busybox through the guard."""
-        body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": host_config or {}, **fields}
+        body = {
+            "Image": "busybox",
+            "Cmd": ["sleep", "1000"],
+            "HostConfig": host_config or {},
+            **fields,
+        }
         return self.ask("POST", "/containers/create", body)
 
     @property
@@ -197,7 +202,9 @@ class Host:
         return {
             "container": {
                 "name": inspected["Name"],
-                "state": {k: inspected["State"][k] for k in ("Running", "Paused", "Pid", "StartedAt")},
+                "state": {
+                    k: inspected["State"][k] for k in ("Running", "Paused", "Pid", "StartedAt")
+                },
                 "host": inspected["HostConfig"],
                 "networks": sorted(inspected["NetworkSettings"]["Networks"]),
                 "execs": sorted(inspected["ExecIDs"] or []),
@@ -207,8 +214,12 @@ class Host:
             "volume": request(sock, "GET", f"/volumes/{self.volume}").status,
             "tags": tags,
             "names": sorted(n for c in host for n in c["Names"] if n.startswith("/host-")),
-            "log": request(sock, "GET", f"/containers/{self.container}/logs?stdout=1&stderr=1").content,
-            "files": request(sock, "GET", f"/containers/{self.container}/archive?path=/data").content,
+            "log": request(
+                sock, "GET", f"/containers/{self.container}/logs?stdout=1&stderr=1"
+            ).content,
+            "files": request(
+                sock, "GET", f"/containers/{self.container}/archive?path=/data"
+            ).content,
         }
 
     def remove(self) -> None:
@@ -249,7 +260,7 @@ def guard(
 
 def running_guard(
     engine: Engine, run_label: str, name: str, root: Path, *extra: str
-) -> Iterator[Guard]:
+) -> Generator[Guard, None, None]:
     """Run a sandbox's container and its guard."""
     found = Guard(engine, root.resolve(), name, *extra)
     sandbox = engine.cli(

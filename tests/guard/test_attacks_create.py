@@ -1,5 +1,6 @@
 """Attacks with containers: every option that leads to the host, raw and as a CLI command."""
 
+# ruff: noqa: E501 - one attack is one line
 from __future__ import annotations
 
 import json
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
 
 DISK = {"PathOnHost": "/dev/vda", "PathInContainer": "/dev/x", "CgroupPermissions": "rwm"}
+ANY = "0.0.0.0"  # noqa: S104 - what is asked for, not bound
 THROTTLE = [{"Path": "/dev/vda", "Rate": 1}]
 
 HOST_CONFIGS: dict[str, dict[str, Any]] = {
@@ -136,11 +138,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "claudy's label in capitals": {"Labels": {"Claudy.Project": "x"}},
     "volume key that is a bind": {"Volumes": {"/:/host": {}}},
     "volume key that is relative": {"Volumes": {"x": {}}},
-    "endpoint in the host's network": {"NetworkingConfig": {"EndpointsConfig": {"{network_name}": {}}}},
-    "endpoint in the host's network by id": {"NetworkingConfig": {"EndpointsConfig": {"{network}": {}}}},
+    "endpoint in the host's network": {
+        "NetworkingConfig": {"EndpointsConfig": {"{network_name}": {}}}
+    },
+    "endpoint in the host's network by id": {
+        "NetworkingConfig": {"EndpointsConfig": {"{network}": {}}}
+    },
     "endpoint in the host": {"NetworkingConfig": {"EndpointsConfig": {"host": {}}}},
-    "endpoint with driver options": {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"DriverOpts": {"x": "y"}}}}},
-    "endpoint with a link": {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Links": ["{host_name}:x"]}}}},
+    "endpoint with driver options": {
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"DriverOpts": {"x": "y"}}}}
+    },
+    "endpoint with a link": {
+        "NetworkingConfig": {"EndpointsConfig": {"bridge": {"Links": ["{host_name}:x"]}}}
+    },
     "image with a bad name": {"Image": "../../etc"},
     "image with a newline": {"Image": "busybox\nx"},
     "image with a query": {"Image": "busybox?x=1"},
@@ -172,7 +182,10 @@ COMMANDS: dict[str, list[str]] = {
     "volume-driver": ["--volume-driver", "x", "-v", "y:/y"],
     "volume of root": ["-v", "/:/host"],
     "mount of root": ["--mount", "type=bind,src=/,dst=/host"],
-    "volume-opt": ["--mount", "type=volume,src=v,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/"],
+    "volume-opt": [
+        "--mount",
+        "type=volume,src=v,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/",
+    ],
     "propagation": ["--mount", "type=bind,src=/workspace,dst=/x,bind-propagation=shared"],
     "volumes-from": ["--volumes-from", "{host}"],
     "link": ["--link", "{host_name}"],
@@ -234,7 +247,11 @@ def test_body(guard: Guard, untouched: Host, fields: dict[str, Any]) -> None:
 def test_command(guard: Guard, untouched: Host, arguments: list[str]) -> None:
     done = guard.cli("create", *filled(arguments, guard, untouched), "busybox", check=False)
     assert done.returncode != 0
-    assert "claudy guard" in done.stderr or "no such" in done.stderr.lower() or "not found" in done.stderr
+    assert (
+        "claudy guard" in done.stderr
+        or "no such" in done.stderr.lower()
+        or "not found" in done.stderr
+    )
 
 
 NAMES = ["abcdefabcdef", "{short}", "{full}", "claudy-other", "..", "a/b", "/host/x"]
@@ -251,38 +268,47 @@ def test_name(guard: Guard, untouched: Host, name: str) -> None:
 
 
 def test_name_that_is_taken_does_not_tell_by_whom(guard: Guard, untouched: Host) -> None:
-    answer = guard.ask("POST", f"/containers/create?name={untouched.container_name}", {"Image": "busybox"})
+    answer = guard.ask(
+        "POST", f"/containers/create?name={untouched.container_name}", {"Image": "busybox"}
+    )
     assert answer.status == 409
     assert untouched.container not in answer.message
 
 
-def test_always_becomes_on_failure(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_always_becomes_on_failure(guard: Guard) -> None:
     for policy in ("always", "unless-stopped"):
         full = guard.create({"RestartPolicy": {"Name": policy}}).json["Id"]
         found = json.loads(guard.engine.cli("inspect", full).stdout)[0]
         assert found["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
-        update = guard.ask("POST", f"/containers/{full}/update", {"RestartPolicy": {"Name": policy}})
+        update = guard.ask(
+            "POST", f"/containers/{full}/update", {"RestartPolicy": {"Name": policy}}
+        )
         assert update.status == 200
         found = json.loads(guard.engine.cli("inspect", full).stdout)[0]
         assert found["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
         guard.cli("rm", full)
 
 
-def test_all_interfaces_are_narrowed(guard: Guard, untouched: Host) -> None:
-    for address in ("", "0.0.0.0", "::"):
-        answer = guard.create({"PortBindings": {"80/tcp": [{"HostIp": address, "HostPort": "18123"}]}})
+@pytest.mark.usefixtures("untouched")
+def test_all_interfaces_are_narrowed(guard: Guard) -> None:
+    for address in ("", ANY, "::"):
+        answer = guard.create(
+            {"PortBindings": {"80/tcp": [{"HostIp": address, "HostPort": "18123"}]}}
+        )
         found = json.loads(guard.engine.cli("inspect", answer.json["Id"]).stdout)[0]
         bound = {b["HostIp"] for b in found["HostConfig"]["PortBindings"]["80/tcp"]}
         assert bound
-        assert not bound & {"", "0.0.0.0", "::"}
+        assert not bound & {"", ANY, "::"}
         guard.cli("rm", answer.json["Id"])
 
 
-def test_publish_all_is_narrowed(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_publish_all_is_narrowed(guard: Guard) -> None:
     answer = guard.create({"PublishAllPorts": True}, ExposedPorts={"80/tcp": {}})
     found = json.loads(guard.engine.cli("inspect", answer.json["Id"]).stdout)[0]["HostConfig"]
     assert not found["PublishAllPorts"]
-    assert all(b["HostIp"] not in {"", "0.0.0.0"} for b in found["PortBindings"]["80/tcp"])
+    assert all(b["HostIp"] not in {"", ANY} for b in found["PortBindings"]["80/tcp"])
     guard.cli("rm", answer.json["Id"])
 
 
@@ -298,7 +324,8 @@ UPDATES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("body", UPDATES.values(), ids=UPDATES)
-def test_update(guard: Guard, untouched: Host, body: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_update(guard: Guard, body: dict[str, Any]) -> None:
     full = guard.create().json["Id"]
     assert guard.ask("POST", f"/containers/{full}/update", body).status == 403
     guard.cli("rm", full)

@@ -1,5 +1,6 @@
 """Attacks on the framing and spelling of requests; every one must leave the host as it was."""
 
+# ruff: noqa: E501 - one attack is one line
 from __future__ import annotations
 
 import json
@@ -13,7 +14,9 @@ from tests.guard.raw import exchange
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
 
-EVIL = json.dumps({"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Privileged": True}}).encode()
+EVIL = json.dumps(
+    {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Privileged": True}}
+).encode()
 PLAIN = json.dumps({"Image": "busybox", "Cmd": ["true"]}).encode()
 
 
@@ -55,22 +58,32 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_target(guard: Guard, untouched: Host, target: str) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_target(guard: Guard, target: str) -> None:
     assert 400 <= exchange(guard.socket, http(f"POST {target} HTTP/1.1")).status < 500
 
 
 LINE = "POST /containers/create HTTP/1.1"
 CHUNKED = f"{len(EVIL):x}\r\n".encode() + EVIL + b"\r\n0\r\n\r\n"
 FRAMES = {
-    "length and chunked": http(LINE, CHUNKED, f"Content-Length: {len(PLAIN)}\r\nTransfer-Encoding: chunked\r\n", length=False),
+    "length and chunked": http(
+        LINE,
+        CHUNKED,
+        f"Content-Length: {len(PLAIN)}\r\nTransfer-Encoding: chunked\r\n",
+        length=False,
+    ),
     "two lengths": http(LINE, PLAIN, "Content-Length: 0\r\n"),
     "two equal lengths": http(LINE, PLAIN, f"Content-Length: {len(PLAIN)}\r\n"),
-    "list of lengths": http(LINE, PLAIN, f"Content-Length: {len(PLAIN)}, {len(PLAIN)}\r\n", length=False),
+    "list of lengths": http(
+        LINE, PLAIN, f"Content-Length: {len(PLAIN)}, {len(PLAIN)}\r\n", length=False
+    ),
     "signed length": http(LINE, PLAIN, f"Content-Length: +{len(PLAIN)}\r\n", length=False),
     "hexadecimal length": http(LINE, PLAIN, "Content-Length: 0x20\r\n", length=False),
     "odd coding": http(LINE, PLAIN, "Transfer-Encoding: xchunked\r\n", length=False),
     "two codings": http(LINE, PLAIN, "Transfer-Encoding: gzip, chunked\r\n", length=False),
-    "two coding fields": http(LINE, PLAIN, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", length=False),
+    "two coding fields": http(
+        LINE, PLAIN, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", length=False
+    ),
     "space before the colon": http(LINE, PLAIN, f"Content-Length : {len(PLAIN)}\r\n", length=False),
     "folded field": http(LINE, PLAIN, "X-A: b\r\n Content-Length: 0\r\n"),
     "bare line feed": http(LINE, PLAIN).replace(b"\r\n", b"\n", 1),
@@ -85,17 +98,24 @@ FRAMES = {
     "lower case method": http("post /containers/create HTTP/1.1", PLAIN),
     "CONNECT": http("CONNECT 127.0.0.1:22 HTTP/1.1", b""),
     "two hosts": http(LINE, PLAIN, "Host: other\r\n"),
-    "chunk size too large": http(LINE, b"ffffffffffffffffff\r\n" + EVIL, "Transfer-Encoding: chunked\r\n", length=False),
+    "chunk size too large": http(
+        LINE, b"ffffffffffffffffff\r\n" + EVIL, "Transfer-Encoding: chunked\r\n", length=False
+    ),
     "negative chunk": http(LINE, b"-1\r\n" + EVIL, "Transfer-Encoding: chunked\r\n", length=False),
-    "chunk without end": http(LINE, b"5\r\n{}   XX0\r\n\r\n", "Transfer-Encoding: chunked\r\n", length=False),
+    "chunk without end": http(
+        LINE, b"5\r\n{}   XX0\r\n\r\n", "Transfer-Encoding: chunked\r\n", length=False
+    ),
     "tab in the line": http("POST\t/containers/create HTTP/1.1", PLAIN),
     "two spaces in the line": http("POST  /containers/create HTTP/1.1", PLAIN),
-    "override of the method": http("GET /containers/json HTTP/1.1", b"", "X-HTTP-Method-Override: POST\r\n").replace(b"GET", b"BAD", 1),
+    "override of the method": http(
+        "GET /containers/json HTTP/1.1", b"", "X-HTTP-Method-Override: POST\r\n"
+    ).replace(b"GET", b"BAD", 1),
 }
 
 
 @pytest.mark.parametrize("data", FRAMES.values(), ids=FRAMES)
-def test_framing(guard: Guard, untouched: Host, data: bytes) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_framing(guard: Guard, data: bytes) -> None:
     before = containers(guard)
     answer = exchange(guard.socket, data, half_close=True)
     assert answer.status == 0 or 400 <= answer.status < 500
@@ -111,29 +131,49 @@ def containers(guard: Guard) -> set[str]:
 PIPELINES = {
     "create behind a list": http("GET /containers/json HTTP/1.1", b"") + http(LINE),
     "create behind a ping": http("GET /_ping HTTP/1.1", b"") + http(LINE),
-    "create in the early bytes of a bad exec": http("POST /exec/bad/start HTTP/1.1", b"{}", "Connection: Upgrade\r\nUpgrade: tcp\r\n") + http(LINE),
-    "create behind an upgraded info": http("GET /info HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: tcp\r\n") + http(LINE),
-    "create behind an upgraded version": http("GET /version HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n") + http(LINE),
+    "create in the early bytes of a bad exec": http(
+        "POST /exec/bad/start HTTP/1.1", b"{}", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+    )
+    + http(LINE),
+    "create behind an upgraded info": http(
+        "GET /info HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+    )
+    + http(LINE),
+    "create behind an upgraded version": http(
+        "GET /version HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    )
+    + http(LINE),
     "create behind a wait": http("POST /containers/none/wait HTTP/1.1", b"") + http(LINE),
-    "create behind an expectation": http("GET /_ping HTTP/1.1", b"", "Expect: 100-continue\r\n") + http(LINE),
-    "create behind h2c": http("POST /grpc HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n") + http(LINE),
-    "create behind a session": http("POST /session HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n") + http(LINE),
+    "create behind an expectation": http("GET /_ping HTTP/1.1", b"", "Expect: 100-continue\r\n")
+    + http(LINE),
+    "create behind h2c": http("POST /grpc HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
+    + http(LINE),
+    "create behind a session": http(
+        "POST /session HTTP/1.1", b"", "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    )
+    + http(LINE),
 }
 
 
 @pytest.mark.parametrize("data", PIPELINES.values(), ids=PIPELINES)
-def test_pipelined(guard: Guard, untouched: Host, data: bytes) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_pipelined(guard: Guard, data: bytes) -> None:
     before = containers(guard)
     answer = exchange(guard.socket, data, half_close=True)
     assert answer.body.count(b"HTTP/1.1") == 0
     assert containers(guard) == before
 
 
-def test_early_bytes_of_an_attach_to_a_dead_container(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_early_bytes_of_an_attach_to_a_dead_container(guard: Guard) -> None:
     full = guard.create().json["Id"]
     before = containers(guard)
     line = f"POST /containers/{full}/attach?stream=1&stdin=1 HTTP/1.1"
-    exchange(guard.socket, http(line, b"", "Connection: Upgrade\r\nUpgrade: tcp\r\n") + http(LINE), half_close=True)
+    exchange(
+        guard.socket,
+        http(line, b"", "Connection: Upgrade\r\nUpgrade: tcp\r\n") + http(LINE),
+        half_close=True,
+    )
     assert containers(guard) == before
     guard.cli("rm", "-f", full)
 
@@ -174,7 +214,8 @@ FORMS = {
 
 
 @pytest.mark.parametrize(("target", "body"), FORMS.values(), ids=FORMS)
-def test_urlencoded_body(guard: Guard, untouched: Host, target: str, body: bytes) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_urlencoded_body(guard: Guard, target: str, body: bytes) -> None:
     full = guard.create().json["Id"]
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = guard.ask("POST", target.replace("{own}", full), body, **kind)
@@ -223,7 +264,8 @@ JSONS = {
 
 
 @pytest.mark.parametrize("body", JSONS.values(), ids=JSONS)
-def test_json(guard: Guard, untouched: Host, body: bytes) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_json(guard: Guard, body: bytes) -> None:
     before = containers(guard)
     assert 400 <= guard.ask("POST", "/containers/create", body).status < 500
     assert containers(guard) == before
@@ -233,7 +275,8 @@ KINDS = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_content_type_changes_nothing(guard: Guard, untouched: Host, kind: str) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_content_type_changes_nothing(guard: Guard, kind: str) -> None:
     before = containers(guard)
     assert guard.ask("POST", "/containers/create", EVIL, **{"Content-Type": kind}).status == 403
     assert containers(guard) == before

@@ -1,5 +1,6 @@
 """Attacks on what is there: the host's containers, images, networks, volumes, builds and events."""
 
+# ruff: noqa: E501 - one attack is one line
 from __future__ import annotations
 
 import io
@@ -173,9 +174,10 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize("line", ENDPOINTS)
-def test_endpoint(guard: Guard, untouched: Host, line: str) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_endpoint(guard: Guard, line: str) -> None:
     method, _, target = line.partition(" ")
-    body = {} if method in {"POST", "PUT"} else None
+    body: dict[str, str] | None = {} if method in {"POST", "PUT"} else None
     answer = guard.ask(method, target, body)
     assert answer.status in {400, 403, 404, 503}
     assert "unix" not in answer.message
@@ -191,7 +193,8 @@ def test_exec_of_the_host(guard: Guard, untouched: Host) -> None:
             assert answer.status == 404
 
 
-def test_exec_privileged(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_exec_privileged(guard: Guard) -> None:
     full = guard.create().json["Id"]
     guard.cli("start", full)
     answer = guard.ask("POST", f"/containers/{full}/exec", {"Cmd": ["id"], "Privileged": True})
@@ -213,7 +216,14 @@ def test_hidden_facts_are_not_found_by_filtering(guard: Guard, untouched: Host) 
 
 
 def test_lists_tell_no_secrets(guard: Guard, untouched: Host) -> None:
-    for target in ("/containers/json?all=1", "/containers/json?size=1", "/networks", "/volumes", "/system/df", "/info"):
+    for target in (
+        "/containers/json?all=1",
+        "/containers/json?size=1",
+        "/networks",
+        "/volumes",
+        "/system/df",
+        "/info",
+    ):
         body = guard.ask("GET", target).body
         assert b"hunter2" not in body
         assert b"secret" not in body
@@ -221,20 +231,37 @@ def test_lists_tell_no_secrets(guard: Guard, untouched: Host) -> None:
         assert untouched.network_name.encode() not in body
 
 
-def test_bridge_does_not_tell_its_members(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_bridge_does_not_tell_its_members(guard: Guard) -> None:
     members = guard.ask("GET", "/networks/bridge").json["Containers"]
     assert all(full in guard.owned()["containers"] for full in members)
 
 
 @pytest.mark.parametrize(
     "filters",
-    [{}, {"container": ["{host}"]}, {"label": ["secret=42"]}, {"type": ["container"]}, {"event": ["exec_create"]}],
+    [
+        {},
+        {"container": ["{host}"]},
+        {"label": ["secret=42"]},
+        {"type": ["container"]},
+        {"event": ["exec_create"]},
+    ],
     ids=str,
 )
-def test_events_of_the_host_are_not_told(guard: Guard, host: Host, filters: dict[str, list[str]]) -> None:
+def test_events_of_the_host_are_not_told(
+    guard: Guard, host: Host, filters: dict[str, list[str]]
+) -> None:
     text = json.dumps(filters).replace("{host}", host.container)
     target = f"/events?since=1&until=1000000000000&filters={quote(text)}"
-    command = ["curl", "-sN", "--max-time", "2", "--unix-socket", str(guard.socket), f"http://d{target}"]
+    command = [
+        "curl",
+        "-sN",
+        "--max-time",
+        "2",
+        "--unix-socket",
+        str(guard.socket),
+        f"http://d{target}",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as stream:
         host.engine.cli("exec", host.container, "true")
         host.engine.cli("tag", host.tag, f"{host.tag}x")
@@ -246,7 +273,9 @@ def test_events_of_the_host_are_not_told(guard: Guard, host: Host, filters: dict
 
 @pytest.mark.parametrize("kind", ["containers", "images", "networks", "volumes"])
 @pytest.mark.parametrize(
-    "filters", [{}, {"label!": ["none"]}, {"until": ["1s"]}, {"all": ["true"]}, {"dangling": ["false"]}], ids=str
+    "filters",
+    [{}, {"label!": ["none"]}, {"until": ["1s"]}, {"all": ["true"]}, {"dangling": ["false"]}],
+    ids=str,
 )
 def test_prune(guard: Guard, untouched: Host, kind: str, filters: dict[str, list[str]]) -> None:
     stopped = untouched.engine.cli("create", "--label", "claudy.test=x", "busybox").stdout.strip()
@@ -266,13 +295,22 @@ def test_images_label_does_not_make_a_container_ours(guard: Guard, untouched: Ho
     labels = {"claudy.owner": guard.name, "claudy.project": str(guard.project)}
     lines = "".join(f"LABEL {name}={value}\n" for name, value in labels.items())
     guard.cli("build", "-t", "guard-test-forger", "-", input=f"FROM busybox\n{lines}")
-    full = untouched.engine.cli("run", "-d", "--label", "claudy.test=x", "guard-test-forger", "sleep", "99").stdout.strip()
+    full = untouched.engine.cli(
+        "run", "-d", "--label", "claudy.test=x", "guard-test-forger", "sleep", "99"
+    ).stdout.strip()
     try:
-        for method, target in (("DELETE", f"/containers/{full}?force=1"), ("GET", f"/containers/{full}/json")):
+        for method, target in (
+            ("DELETE", f"/containers/{full}?force=1"),
+            ("GET", f"/containers/{full}/json"),
+        ):
             assert guard.ask(method, target).status == 404
         guard.ask("POST", "/containers/prune")
-        assert guard.ask("GET", f"/containers/json?filters={quote(json.dumps({'label': list(labels)}))}").json == [
-            c for c in guard.ask("GET", "/containers/json").json if c["Id"] in guard.owned()["containers"]
+        assert guard.ask(
+            "GET", f"/containers/json?filters={quote(json.dumps({'label': list(labels)}))}"
+        ).json == [
+            c
+            for c in guard.ask("GET", "/containers/json").json
+            if c["Id"] in guard.owned()["containers"]
         ]
     finally:
         untouched.engine.cli("rm", "-f", full)
@@ -284,7 +322,9 @@ def test_images_label_does_not_make_a_container_ours(guard: Guard, untouched: Ho
 
 def archive(tag: str, config: bytes = b"{}", **extra: bytes) -> bytes:
     files = {
-        "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": [tag], "Layers": []}]).encode(),
+        "manifest.json": json.dumps(
+            [{"Config": "config.json", "RepoTags": [tag], "Layers": []}]
+        ).encode(),
         "config.json": config,
         **{name.replace("__", "/"): data for name, data in extra.items()},
     }
@@ -298,17 +338,31 @@ def archive(tag: str, config: bytes = b"{}", **extra: bytes) -> bytes:
 
 
 CONFIG = json.dumps(
-    {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+    {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
 ).encode()
 
 
 def test_load_over_a_tag_of_the_host(guard: Guard, untouched: Host) -> None:
-    answer = guard.ask("POST", "/images/load", archive(untouched.tag, CONFIG), **{"Content-Type": "application/x-tar"})
+    answer = guard.ask(
+        "POST",
+        "/images/load",
+        archive(untouched.tag, CONFIG),
+        **{"Content-Type": "application/x-tar"},
+    )
     assert answer.status == 403
 
 
 def test_load_over_a_tag_in_other_words(guard: Guard, untouched: Host) -> None:
-    for name in (f"docker.io/library/{untouched.tag}", untouched.tag.removesuffix(":latest"), f"library/{untouched.tag}"):
+    for name in (
+        f"docker.io/library/{untouched.tag}",
+        untouched.tag.removesuffix(":latest"),
+        f"library/{untouched.tag}",
+    ):
         assert guard.ask("POST", "/images/load", archive(name, CONFIG)).status == 403
 
 
@@ -319,13 +373,17 @@ def test_load_with_tags_in_the_old_file(guard: Guard, untouched: Host) -> None:
     guard.cli("rmi", "guard-test-load:1", check=False)
 
 
-@pytest.mark.parametrize("oddity", ["twice", "link", "hard link", "dots", "absolute", "device", "not a tar", "cut"])
+@pytest.mark.parametrize(
+    "oddity", ["twice", "link", "hard link", "dots", "absolute", "device", "not a tar", "cut"]
+)
 def test_load_of_an_odd_archive(guard: Guard, untouched: Host, oddity: str) -> None:
     buffer = io.BytesIO(archive("guard-test-odd:1", CONFIG))
     with tarfile.open(fileobj=buffer, mode="a") as tar:
         member = tarfile.TarInfo({"dots": "../../etc/x", "absolute": "/etc/x"}.get(oddity, "x"))
         if oddity == "twice":
-            evil = json.dumps([{"Config": "config.json", "RepoTags": [untouched.tag], "Layers": []}]).encode()
+            evil = json.dumps(
+                [{"Config": "config.json", "RepoTags": [untouched.tag], "Layers": []}]
+            ).encode()
             member = tarfile.TarInfo("./manifest.json")
             member.size = len(evil)
             tar.addfile(member, io.BytesIO(evil))
@@ -358,10 +416,14 @@ def test_tag_of_the_host_is_not_moved(guard: Guard, untouched: Host, how: str, f
     elif how == "commit":
         assert guard.ask("POST", f"/commit?container={full}&repo={repo}&tag={label}").status == 403
     elif how == "import":
-        answer = guard.ask("POST", f"/images/create?fromSrc=-&repo={repo}&tag={label}", archive("x"))
+        answer = guard.ask(
+            "POST", f"/images/create?fromSrc=-&repo={repo}&tag={label}", archive("x")
+        )
         assert answer.status == 403
     else:
-        done = guard.cli("build", "-t", tag, "-", input=f"FROM busybox\nRUN echo {form} > /x\n", check=False)
+        done = guard.cli(
+            "build", "-t", tag, "-", input=f"FROM busybox\nRUN echo {form} > /x\n", check=False
+        )
         assert done.returncode != 0
         assert "is not moved from here" in done.stdout + done.stderr
     guard.cli("rm", full)
@@ -373,13 +435,16 @@ def test_image_of_the_host_is_not_deleted(guard: Guard, untouched: Host) -> None
         assert guard.ask("DELETE", f"/images/{ref}?force=1").status in {403, 404, 409}
 
 
-def test_own_tag_on_an_image_of_the_host_can_go_again(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_own_tag_on_an_image_of_the_host_can_go_again(guard: Guard) -> None:
     guard.cli("tag", "busybox", "guard-test-alias:1")
     guard.cli("rmi", "guard-test-alias:1")
 
 
 def test_deleting_by_id_spares_the_tags_of_the_host(guard: Guard, untouched: Host) -> None:
-    guard.cli("build", "-t", "guard-test-shared:1", "-", input="FROM busybox\nRUN echo shared > /x\n")
+    guard.cli(
+        "build", "-t", "guard-test-shared:1", "-", input="FROM busybox\nRUN echo shared > /x\n"
+    )
     image = guard.cli("image", "inspect", "-f", "{{.Id}}", "guard-test-shared:1").stdout.strip()
     kept = f"{untouched.tag.removesuffix(':latest')}:kept"
     untouched.engine.cli("tag", image, kept)
@@ -394,7 +459,8 @@ def test_deleting_by_id_spares_the_tags_of_the_host(guard: Guard, untouched: Hos
 # -- two sandboxes of other projects ----------------------------------------------------------
 
 
-def test_subpath_swapped_before_start(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_subpath_swapped_before_start(guard: Guard) -> None:
     for word, act in (("create", ["start"]), ("restart", ["restart", "-t", "0"])):
         inside = guard.project / f"swap-{word}"
         inside.mkdir()
@@ -411,7 +477,8 @@ def test_subpath_swapped_before_start(guard: Guard, untouched: Host) -> None:
         guard.cli("rm", "-f", full)
 
 
-def test_subpath_swapped_all_the_time(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_subpath_swapped_all_the_time(guard: Guard) -> None:
     """A process in a sandbox's container swaps a directory for a link while it is mounted."""
     (guard.project / "race").mkdir()
     script = (
@@ -424,7 +491,16 @@ def test_subpath_swapped_all_the_time(guard: Guard, untouched: Host) -> None:
     try:
         for _ in range(12):
             answer = guard.create(
-                {"Mounts": [{"Type": "bind", "Source": "/workspace/race/d", "Target": "/d", "ReadOnly": True}]},
+                {
+                    "Mounts": [
+                        {
+                            "Type": "bind",
+                            "Source": "/workspace/race/d",
+                            "Target": "/d",
+                            "ReadOnly": True,
+                        }
+                    ]
+                },
                 Cmd=["ls", "/d"],
             )
             if answer.status != 201:
@@ -439,14 +515,16 @@ def test_subpath_swapped_all_the_time(guard: Guard, untouched: Host) -> None:
     assert not [text for text in seen if "passwd" in text]
 
 
-def test_sandbox_runs_again_after_a_guarded_start(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_sandbox_runs_again_after_a_guarded_start(guard: Guard) -> None:
     (guard.project / "calm").mkdir()
     guard.cli("run", "--rm", "-v", "/workspace/calm:/d", "busybox", "true")
     found = json.loads(guard.engine.cli("inspect", guard.name).stdout)[0]
     assert found["State"]["Status"] == "running"
 
 
-def test_many_threads_of_one_attack(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_many_threads_of_one_attack(guard: Guard) -> None:
     body = {"Image": "busybox", "HostConfig": {"Privileged": True}}
     statuses: list[int] = []
 
@@ -461,10 +539,9 @@ def test_many_threads_of_one_attack(guard: Guard, untouched: Host) -> None:
     assert statuses == [403] * 40
 
 
-def test_grpc_upgrade(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_grpc_upgrade(guard: Guard) -> None:
     data = b"POST /grpc HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     answer = exchange(guard.socket, data, half_close=True)
     assert answer.status == 101
     assert b"moby" not in answer.body
-
-

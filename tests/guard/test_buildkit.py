@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,14 +15,16 @@ from claudy.guard.refusal import Denied
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
 
-ON = {"env": {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}}
+ON: dict[str, Any] = {"env": {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}}
 
 
 def test_docker_build(guard: Guard) -> None:
     context = guard.project / "app"
     context.mkdir()
     (context / "big").write_bytes(b"x" * 3_000_000)
-    (context / "Dockerfile").write_text("FROM busybox\nCOPY big /big\nRUN wc -c < /big > /size\nCMD cat /size\n")
+    (context / "Dockerfile").write_text(
+        "FROM busybox\nCOPY big /big\nRUN wc -c < /big > /size\nCMD cat /size\n"
+    )
     guard.cli("build", "-t", "guard-test-bk:1", "-t", "guard-test-bk:2", "app", **ON)
     assert guard.cli("run", "--rm", "guard-test-bk:1").stdout.strip() == "3000000"
     again = guard.cli("build", "-t", "guard-test-bk:1", "app", **ON)
@@ -48,7 +50,7 @@ def test_buildx_build_load_with_secret_and_cache_mount(guard: Guard) -> None:
 
 def test_build_with_ssh(guard: Guard) -> None:
     (guard.project / "Dockerfile.ssh").write_text(
-        "FROM busybox\nRUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo agent > /x\nCMD cat /x\n"
+        'FROM busybox\nRUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo agent > /x\nCMD cat /x\n'
     )
     agent = subprocess.Popen(
         ["ssh-agent", "-D", "-a", str(guard.root / "agent")], stdout=subprocess.DEVNULL
@@ -57,7 +59,19 @@ def test_build_with_ssh(guard: Guard) -> None:
         while not (guard.root / "agent").exists():
             agent.poll()
         env = {**ON["env"], "SSH_AUTH_SOCK": str(guard.root / "agent")}
-        guard.cli("buildx", "build", "--load", "--ssh", "default", "-t", "guard-test-ssh:1", "-f", "Dockerfile.ssh", "app", env=env)
+        guard.cli(
+            "buildx",
+            "build",
+            "--load",
+            "--ssh",
+            "default",
+            "-t",
+            "guard-test-ssh:1",
+            "-f",
+            "Dockerfile.ssh",
+            "app",
+            env=env,
+        )
         assert guard.cli("run", "--rm", "guard-test-ssh:1").stdout == "agent\n"
         guard.cli("rmi", "guard-test-ssh:1")
     finally:
@@ -72,7 +86,15 @@ def test_build_error_has_its_text(guard: Guard) -> None:
 
 
 def test_build_to_a_directory(guard: Guard) -> None:
-    guard.cli("buildx", "build", "-o", "type=local,dest=out", "-", input="FROM scratch\nCOPY --from=busybox /bin/busybox /b\n", **ON)
+    guard.cli(
+        "buildx",
+        "build",
+        "-o",
+        "type=local,dest=out",
+        "-",
+        input="FROM scratch\nCOPY --from=busybox /bin/busybox /b\n",
+        **ON,
+    )
     assert (guard.project / "out/b").exists()
 
 
@@ -109,13 +131,15 @@ def test_attack(guard: Guard, untouched: Host, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("line", ["RUN --network=host true", "RUN --security=insecure true"])
-def test_entitled_step(guard: Guard, untouched: Host, line: str) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_entitled_step(guard: Guard, line: str) -> None:
     text = f"FROM busybox\n{line}\n"
     assert guard.cli("build", "-", input=text, check=False, **ON).returncode != 0
 
 
 @pytest.mark.parametrize("words", [["du"], ["prune", "-af"]])
-def test_host_wide_calls(guard: Guard, untouched: Host, words: list[str]) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_host_wide_calls(guard: Guard, words: list[str]) -> None:
     done = guard.cli("buildx", *words, check=False, **ON)
     assert done.returncode != 0 or not done.stdout.strip() or "claudy guard" in done.stderr
 
@@ -143,8 +167,12 @@ SOLVES = {
     "insecure registry": {"ExporterAttrs": {"registry.insecure": "true"}},
     "cache to a registry": {"Cache": {"Exports": [{"Type": "registry", "Attrs": {"ref": "x"}}]}},
     "cache from a directory": {"Cache": {"Imports": [{"Type": "local", "Attrs": {"src": "/"}}]}},
-    "cache from s3": {"Cache": {"Imports": [{"Type": "s3", "Attrs": {"endpoint_url": "http://x"}}]}},
-    "cache imports in an option": {"FrontendAttrs": {"cache-imports": '[{"Type":"gha","Attrs":{}}]'}},
+    "cache from s3": {
+        "Cache": {"Imports": [{"Type": "s3", "Attrs": {"endpoint_url": "http://x"}}]}
+    },
+    "cache imports in an option": {
+        "FrontendAttrs": {"cache-imports": '[{"Type":"gha","Attrs":{}}]'}
+    },
     "cache from an address": {"FrontendAttrs": {"cache-from": "http://127.0.0.1/x"}},
     "no ref": {"Ref": ""},
     "odd ref": {"Ref": "../x"},
@@ -160,14 +188,23 @@ def test_solve_message(fields: dict[str, object]) -> None:
 
 def test_cache_mounts_are_the_projects_own() -> None:
     evil = {**GOOD, "FrontendAttrs": {"build-arg:BUILDKIT_CACHE_MOUNT_NS": "others"}}
-    found = decode(policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data, policy.SOLVE_REQUEST)
+    found = decode(
+        policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data, policy.SOLVE_REQUEST
+    )
     assert found["FrontendAttrs"]["build-arg:BUILDKIT_CACHE_MOUNT_NS"] == NAMESPACE
     assert "name" not in found.get("ExporterAttrs", {})
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x05abc", b"\xf8\x07\x01", b"\x08\x01", b"\x0d\0\0\0\0"],
+    [
+        b"\xff" * 20,
+        b"\x0a\xff\xff\xff\xff\x0f",
+        b"\x0a\x05abc",
+        b"\xf8\x07\x01",
+        b"\x08\x01",
+        b"\x0d\0\0\0\0",
+    ],
     ids=["endless number", "length beyond", "cut", "unknown field", "wrong form", "fixed form"],
 )
 def test_malformed_message(data: bytes) -> None:
@@ -176,7 +213,9 @@ def test_malformed_message(data: bytes) -> None:
 
 
 def test_builds_are_owned(guard: Guard) -> None:
-    guard.cli("build", "-t", "guard-test-owned:1", "-", input="FROM busybox\nRUN echo owned > /x\n", **ON)
+    guard.cli(
+        "build", "-t", "guard-test-owned:1", "-", input="FROM busybox\nRUN echo owned > /x\n", **ON
+    )
     image = json.loads(guard.cli("image", "inspect", "guard-test-owned:1").stdout)[0]["Id"]
     assert image in guard.owned()["images"]
     guard.cli("rmi", "guard-test-owned:1")

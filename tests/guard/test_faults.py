@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def fresh(engine: Engine, run_label: str, tmp_path: Path) -> Iterator[Guard]:
     """Return a guard of its own, to break."""
-    yield from running_guard(engine, run_label, f"sandbox-{run_label}-{secrets.token_hex(3)}", tmp_path)
+    yield from running_guard(
+        engine, run_label, f"sandbox-{run_label}-{secrets.token_hex(3)}", tmp_path
+    )
 
 
 def worker_of(guard: Guard) -> int:
@@ -62,7 +64,9 @@ def test_worker_killed_in_a_stream(fresh: Guard) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(30)
         sock.connect(str(fresh.socket))
-        sock.sendall(f"GET /containers/{full}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+        sock.sendall(
+            f"GET /containers/{full}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n".encode()
+        )
         assert sock.recv(65536)
         kill_worker(fresh)
         tail = b""
@@ -86,7 +90,9 @@ def test_object_made_just_before_the_guard_died_is_owned(fresh: Guard) -> None:
     assert not fresh.owned()["intents"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 99}', '{"version": 1, "project": "other"}', "\0" * 100])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version": 99}', '{"version": 1, "project": "other"}', "\0" * 100]
+)
 def test_damaged_ledger_closes_the_guard(fresh: Guard, content: str) -> None:
     fresh.create()
     path = fresh.ledger / "ledger.json"
@@ -120,7 +126,9 @@ def test_disk_full_refuses_before_anything_is_made(tmp_path: Path) -> None:
     Ledger(str(tmp_path), "p").add("containers", "a" * 64)
     import sys
 
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "can't be written" in done.stderr
     assert Ledger(str(tmp_path), "p").keys("containers") == ["a" * 64]
@@ -134,7 +142,10 @@ def test_ledger_of_two_sandboxes(tmp_path: Path) -> None:
         for number in range(40):
             ledger.add("containers", f"{word}{number}")
 
-    threads = [threading.Thread(target=fill, args=(led, w)) for led, w in ((one, "a"), (two, "b"), (one, "c"))]
+    threads = [
+        threading.Thread(target=fill, args=(led, w))
+        for led, w in ((one, "a"), (two, "b"), (one, "c"))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -148,7 +159,9 @@ def test_ledger_of_another_project(tmp_path: Path) -> None:
         Ledger(str(tmp_path), "q").read()
 
 
-def test_next_session_owns_what_the_last_one_made(engine: Engine, run_label: str, tmp_path: Path) -> None:
+def test_next_session_owns_what_the_last_one_made(
+    engine: Engine, run_label: str, tmp_path: Path
+) -> None:
     name = f"sandbox-{run_label}-{secrets.token_hex(3)}"
     first = running_guard(engine, run_label, name, tmp_path)
     guard = next(first)
@@ -242,12 +255,18 @@ def test_budget(engine: Engine, run_label: str, tmp_path: Path) -> None:
     try:
         full = guard.create().json["Id"]
         found = json.loads(engine.cli("inspect", full).stdout)[0]["HostConfig"]
-        assert (found["Memory"], found["NanoCpus"], found["PidsLimit"]) == (64 << 20, 500_000_000, 50)
+        assert (found["Memory"], found["NanoCpus"], found["PidsLimit"]) == (
+            64 << 20,
+            500_000_000,
+            50,
+        )
         assert guard.create({"Memory": 128 << 20}).status == 403
         assert guard.create({"PidsLimit": 51}).status == 403
         assert guard.create({"NanoCpus": 1_000_000_000}).status == 403
         assert guard.ask("POST", f"/containers/{full}/update", {"Memory": 1 << 30}).status == 403
-        two = {"PortBindings": {"80/tcp": [{"HostPort": "18201"}], "81/tcp": [{"HostPort": "18202"}]}}
+        two = {
+            "PortBindings": {"80/tcp": [{"HostPort": "18201"}], "81/tcp": [{"HostPort": "18202"}]}
+        }
         assert guard.create(two).status == 403
         assert guard.create().status == 201
         assert "docker container prune" in guard.create().message
@@ -272,6 +291,11 @@ def test_project_around_the_guard_is_refused(tmp_path: Path) -> None:
     from claudy.errors import ClaudyError
     from claudy.guard.options import check
 
-    values = {"listen": "/run/x/docker.sock", "upstream": "/run/docker.sock", "sandbox": "s", "project_id": "p"}
+    values = {
+        "listen": "/run/x/docker.sock",
+        "upstream": "/run/docker.sock",
+        "sandbox": "s",
+        "project_id": "p",
+    }
     with pytest.raises(ClaudyError, match="lies inside the project"):
         check({**values, "project": str(tmp_path), "ledger": str(tmp_path / "state")})

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def test_run_prints_and_returns_the_exit_code(guard: Guard) -> None:
-    done = guard.cli("run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+    done = guard.cli(
+        "run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", check=False
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
 
 
@@ -36,7 +38,10 @@ def test_exec_logs_cp_and_rename(guard: Guard) -> None:
         guard.cli("cp", "worker:/copied", "back")
         assert (guard.project / "back").read_text() == "content"
         guard.cli("rename", "worker", "renamed")
-        assert guard.cli("ps", "--format", "{{.Names}}", "--filter", "name=renamed").stdout == "renamed\n"
+        assert (
+            guard.cli("ps", "--format", "{{.Names}}", "--filter", "name=renamed").stdout
+            == "renamed\n"
+        )
         guard.cli("restart", "-t", "0", "renamed")
         guard.cli("stop", "-t", "0", "renamed")
     finally:
@@ -56,7 +61,10 @@ def test_bind_of_workspace_and_host_path(guard: Guard) -> None:
     (guard.project / "data").mkdir(exist_ok=True)
     (guard.project / "data" / "file").write_text("seen")
     for source in ("/workspace/data", str(guard.project / "data")):
-        assert guard.cli("run", "--rm", "-v", f"{source}:/d", "busybox", "cat", "/d/file").stdout == "seen"
+        assert (
+            guard.cli("run", "--rm", "-v", f"{source}:/d", "busybox", "cat", "/d/file").stdout
+            == "seen"
+        )
         mount = f"type=bind,source={source}/file,target=/f,readonly"
         assert guard.cli("run", "--rm", "--mount", mount, "busybox", "cat", "/f").stdout == "seen"
 
@@ -87,7 +95,17 @@ def test_named_volume_lives_on_and_is_removed(guard: Guard) -> None:
 
 
 def test_socket_bind_is_the_guards_own(guard: Guard) -> None:
-    guard.cli("run", "-d", "--name", "ryuk", "-v", "/var/run/docker.sock:/var/run/docker.sock", "busybox", "sleep", "99")
+    guard.cli(
+        "run",
+        "-d",
+        "--name",
+        "ryuk",
+        "-v",
+        "/var/run/docker.sock:/var/run/docker.sock",
+        "busybox",
+        "sleep",
+        "99",
+    )
     try:
         done = guard.cli("exec", "ryuk", "ls", "-l", "/var/run/docker.sock")
         assert done.stdout.startswith("s")
@@ -100,9 +118,13 @@ def test_socket_bind_is_the_guards_own(guard: Guard) -> None:
 
 
 def test_published_port_listens_on_loopback_and_gateway(guard: Guard) -> None:
-    full = guard.cli("run", "-d", "-p", "18080:80", "-p", "81", "busybox", "sleep", "99").stdout.strip()
+    full = guard.cli(
+        "run", "-d", "-p", "18080:80", "-p", "81", "busybox", "sleep", "99"
+    ).stdout.strip()
     try:
-        assert {line.rpartition(":")[0] for line in guard.cli("port", full, "80").stdout.split()} == {
+        assert {
+            line.rpartition(":")[0] for line in guard.cli("port", full, "80").stdout.split()
+        } == {
             "127.0.0.1",
             gateway(guard),
         }
@@ -154,8 +176,25 @@ def test_save_load_commit_import(guard: Guard) -> None:
 def test_networks(guard: Guard) -> None:
     guard.cli("network", "create", "appnet")
     try:
-        guard.cli("run", "-d", "--name", "srv", "--network", "appnet", "--network-alias", "web", "busybox", "sleep", "99")
-        assert guard.cli("run", "--rm", "--network", "appnet", "busybox", "ping", "-c1", "-w5", "web").returncode == 0
+        guard.cli(
+            "run",
+            "-d",
+            "--name",
+            "srv",
+            "--network",
+            "appnet",
+            "--network-alias",
+            "web",
+            "busybox",
+            "sleep",
+            "99",
+        )
+        assert (
+            guard.cli(
+                "run", "--rm", "--network", "appnet", "busybox", "ping", "-c1", "-w5", "web"
+            ).returncode
+            == 0
+        )
         guard.cli("network", "disconnect", "appnet", "srv")
         guard.cli("network", "connect", "--alias", "again", "appnet", "srv")
         assert "srv" in guard.cli("network", "inspect", "appnet").stdout
@@ -167,7 +206,9 @@ def test_networks(guard: Guard) -> None:
 def test_events_of_own_containers(guard: Guard, host: Host) -> None:
     command = [newest_cli(), "events", "--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"]
     seen = []
-    with subprocess.Popen(command, env=guard.environment, stdout=subprocess.PIPE, text=True) as stream:
+    with subprocess.Popen(
+        command, env=guard.environment, stdout=subprocess.PIPE, text=True
+    ) as stream:
         assert stream.stdout is not None
         # Until the stream stands, containers come and go; only events from then on are told.
         while not select.select([stream.stdout], [], [], 0)[0]:
@@ -176,7 +217,9 @@ def test_events_of_own_containers(guard: Guard, host: Host) -> None:
         guard.cli("run", "--rm", "--name", "eventful", "busybox", "true")
         full = ""
         for line in stream.stdout:
-            kind, action, actor = line.strip().rsplit(" ", 2) if line.count(" ") == 2 else (line, "", "")
+            kind, action, actor = (
+                line.strip().rsplit(" ", 2) if line.count(" ") == 2 else (line, "", "")
+            )
             seen.append(line)
             if kind == "container" and action == "create":
                 full = actor
@@ -188,7 +231,8 @@ def test_events_of_own_containers(guard: Guard, host: Host) -> None:
     assert not [line for line in seen if host.container in line]
 
 
-def test_system_prune_removes_own_things_only(guard: Guard, untouched: Host) -> None:
+@pytest.mark.usefixtures("untouched")
+def test_system_prune_removes_own_things_only(guard: Guard) -> None:
     guard.cli("run", "--name", "pruned", "busybox", "true")
     guard.cli("system", "prune", "-af", "--volumes")
     assert guard.cli("ps", "-aq", "--filter", "name=pruned").stdout == ""
@@ -222,7 +266,10 @@ def test_compose_up_logs_exec_down(guard: Guard) -> None:
         names = guard.cli("compose", "-p", "shop", "ps", "--format", "{{.Service}}").stdout.split()
         assert sorted(names) == ["db", "web"]
         assert "db up" in guard.cli("compose", "-p", "shop", "logs", "db").stdout
-        assert guard.cli("compose", "-p", "shop", "exec", "-T", "web", "cat", "/conf/a").stdout == "configured"
+        assert (
+            guard.cli("compose", "-p", "shop", "exec", "-T", "web", "cat", "/conf/a").stdout
+            == "configured"
+        )
         again = guard.cli("compose", "-p", "shop", "up", "-d")
         assert "Recreate" not in again.stderr
     finally:

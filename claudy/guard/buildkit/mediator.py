@@ -146,7 +146,9 @@ class Mediator:
             if call is not None:
                 call.request += event.data
                 if len(call.request) > MAX_MESSAGE:
-                    self._fail(event.stream_id, DENIED_STATUS, "claudy guard: the message is too large.")
+                    self._fail(
+                        event.stream_id, DENIED_STATUS, "claudy guard: the message is too large."
+                    )
         elif isinstance(event, h2.events.StreamEnded):
             self._forward(event.stream_id)
         elif isinstance(event, h2.events.StreamReset):
@@ -259,7 +261,9 @@ class Mediator:
             return
         while call.pending:
             data, credit = call.pending[0]
-            room = min(self._down.local_flow_control_window(stream), self._down.max_outbound_frame_size)
+            room = min(
+                self._down.local_flow_control_window(stream), self._down.max_outbound_frame_size
+            )
             if data and room <= 0:
                 return
             if data:

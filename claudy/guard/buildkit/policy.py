@@ -67,7 +67,16 @@ CALLS = {
     BRIDGE_SOLVE: "a step of an own build, through the Dockerfile frontend",
     **{
         f"{_BRIDGE}{name}": "of an own build"
-        for name in ("Ping", "Return", "Inputs", "ReadFile", "ReadDir", "StatFile", "Evaluate", "Warn")
+        for name in (
+            "Ping",
+            "Return",
+            "Inputs",
+            "ReadFile",
+            "ReadDir",
+            "StatFile",
+            "Evaluate",
+            "Warn",
+        )
     },
 }
 EMPTY = {f"{_CONTROL}Info", f"{_CONTROL}ListWorkers"}
@@ -84,7 +93,7 @@ _FREE_OPTIONS = re.compile(
     r"frontend\.caps|build-arg:[^\0]+|vcs:[a-z:]+|attest:[a-z]+|buildinfo|buildinfo-attrs|"
     r"override-copy-image|input-metadata:[^\0]+|source-date-epoch|frontend|proxy:[a-z_]+"
 )
-_KEPT_BACK = {"name", "unpack", "push"}
+_KEPT_BACK = {"name", "unpack", "push", "load"}
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
 _NETWORKS = {"", "default", "none", "sandbox"}
 _CACHE_NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
@@ -138,7 +147,9 @@ def solve(data: bytes, namespace: str) -> Solve:
         message.pop("ExporterAttrs", None)
     for exporter in message.get("Exporters", []):
         exporter["Attrs"] = _exporter(exporter.get("Type", ""), exporter.get("Attrs", {}), names)
-    return Solve(encode(message, SOLVE_REQUEST), ref, message.get("Session", ""), sorted(set(names)))
+    return Solve(
+        encode(message, SOLVE_REQUEST), ref, message.get("Session", ""), sorted(set(names))
+    )
 
 
 def bridge_solve(data: bytes, namespace: str) -> bytes:
@@ -183,13 +194,17 @@ def _options(options: dict[str, str], namespace: str) -> dict[str, str]:
     for name, value in options.items():
         if name == "force-network-mode":
             if value not in _NETWORKS:
-                raise refused(f"building in the network {value[:40]} is not allowed", "Use default or none.")
+                raise refused(
+                    f"building in the network {value[:40]} is not allowed", "Use default or none."
+                )
         elif name.startswith("label:"):
             if name.lower().startswith("label:claudy."):
                 raise refused(f"the {name[:60]} is claudy's own", "Leave it out.")
         elif name == "context" or name.startswith("context:"):
             if _REMOTE.match(value) or value.startswith("oci-layout:"):
-                raise refused(f"the build context {value[:100]} is remote", "Clone it and build from there.")
+                raise refused(
+                    f"the build context {value[:100]} is remote", "Clone it and build from there."
+                )
         elif name in {"cache-imports", "cache-from"}:
             _imports_text(name, value)
         elif name.startswith("local-sessionid:"):
@@ -230,7 +245,8 @@ def _cache_entry(entry: dict[str, Any], *, exported: bool) -> None:
     allowed = {"inline"} if exported else {"registry", "inline"}
     if kind not in allowed:
         raise refused(
-            f"the build cache type {str(kind)[:40]} is not allowed", f"Allowed: {', '.join(sorted(allowed))}."
+            f"the build cache type {str(kind)[:40]} is not allowed",
+            f"Allowed: {', '.join(sorted(allowed))}.",
         )
 
 
@@ -240,7 +256,7 @@ def _exporter(kind: str, attrs: dict[str, str], names: list[str]) -> dict[str, s
             f"the build output {kind[:40]} is not allowed", "Allowed: --load, type=local, type=tar."
         )
     for name, value in attrs.items():
-        if name == "push" and value in {"", "false"}:
+        if (name == "push" and value in {"", "false"}) or name == "load":
             continue
         if not _EXPORTER_ATTRS.fullmatch(name):
             raise refused(f"the output option {name[:60]} is not known here", "Leave it out.")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudy.guard.handlers import buildkit, builds, containers, create, images, networks, system, volumes
+from claudy.guard.handlers import (
+    buildkit,
+    builds,
+    containers,
+    create,
+    images,
+    networks,
+    system,
+    volumes,
+)
 from claudy.guard.refusal import refused
 
 if TYPE_CHECKING:

@@ -45,8 +45,12 @@ def session(x: Exchange) -> None:
     headers["X-Docker-Expose-Session-Uuid"] = uuid
     headers["X-Docker-Expose-Session-Name"] = name
     headers["X-Docker-Expose-Session-Sharedkey"] = hashlib.sha256(key.encode()).hexdigest()
-    methods = [word for word in x.head.all_values(f"{_EXPOSE}grpc-method") if _METHODS.fullmatch(word)]
-    answer = x.open(headers=headers, repeated=[("X-Docker-Expose-Session-Grpc-Method", m) for m in methods])
+    methods = [
+        word for word in x.head.all_values(f"{_EXPOSE}grpc-method") if _METHODS.fullmatch(word)
+    ]
+    answer = x.open(
+        headers=headers, repeated=[("X-Docker-Expose-Session-Grpc-Method", m) for m in methods]
+    )
     if answer.status != 101:  # noqa: PLR2004 - Switching Protocols
         x.reply(answer)
         return

@@ -45,7 +45,9 @@ def build(x: Exchange) -> None:
 
 
 def _image(entry: dict[str, Any]) -> str:
-    found = str((entry.get("aux") or {}).get("ID", "")) if isinstance(entry.get("aux"), dict) else ""
+    found = (
+        str((entry.get("aux") or {}).get("ID", "")) if isinstance(entry.get("aux"), dict) else ""
+    )
     return found if _BUILT.fullmatch(found) else ""
 
 

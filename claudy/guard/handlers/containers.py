@@ -163,4 +163,3 @@ HANDLERS = {
     "exec_start": exec_start,
     "exec_inspect": exec_inspect,
 }
-

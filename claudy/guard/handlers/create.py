@@ -10,7 +10,7 @@ from claudy.guard.handlers.making import marks, new_token
 from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
 from claudy.guard.policy.create import create_body
 from claudy.guard.policy.references import SHORT_ID, looks_like_id
-from claudy.guard.refusal import BAD_REQUEST, CONFLICT, Denied, refused
+from claudy.guard.refusal import BAD_REQUEST, refused
 
 if TYPE_CHECKING:
     from claudy.guard.exchange import Exchange
@@ -39,7 +39,9 @@ def create(x: Exchange) -> None:
     for volume in plan.volumes:
         ensure_volume(x, volume)
     version = x.version
-    if any(m["Type"] == "volume" and m.get("VolumeOptions", {}).get("Subpath") for m in plan.mounts):
+    if any(
+        m["Type"] == "volume" and m.get("VolumeOptions", {}).get("Subpath") for m in plan.mounts
+    ):
         ensure_volume(x, workspace_volume(x.services.settings), own=True)
         version = max(version, mounts.SUBPATH_API)
     host["Binds"], host["Mounts"] = plan.binds, plan.mounts
@@ -51,17 +53,14 @@ def create(x: Exchange) -> None:
     body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
     x.ledger.intend("containers", token)
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
-    try:
-        answer = x.open(
-            body=strictjson.dump(body),
-            headers={"Content-Type": "application/json"},
-            query=query,
-            version=version,
-        )
-        raw = answer.read()
-    except Denied:
-        # Made or not: the next worker, or the next look, finds out by the token.
-        raise
+    # When the daemon breaks off here, the next worker finds out by the token whether it was made.
+    answer = x.open(
+        body=strictjson.dump(body),
+        headers={"Content-Type": "application/json"},
+        query=query,
+        version=version,
+    )
+    raw = answer.read()
     if answer.status >= BAD_REQUEST:
         x.ledger.drop_intent(token)
         x.reply_error(answer.status, raw)
@@ -162,11 +161,6 @@ def gateways_of(x: Exchange) -> list[str]:
         return []
     networks = ((found or {}).get("NetworkSettings") or {}).get("Networks") or {}
     return [net["Gateway"] for net in networks.values() if net.get("Gateway")]
-
-
-def conflict(name: str) -> Denied:
-    """Return dockerd's refusal of a taken name, without the other's id."""
-    return Denied(CONFLICT, f'Conflict. The name "/{name}" is already in use.')
 
 
 HANDLERS = {"create": create}

@@ -86,7 +86,9 @@ def remove_image(x: Exchange) -> None:
         if not x.objects.tag_is_free(ref):
             raise refused(f"the tag {ref} is the host's", "Remove it on the host.")
     query = [("force", "1" if x.value("force") == "1" else "0")]
-    query.append(("noprune", "1" if x.value("noprune") == "1" or not _parent_is_own(x, image) else "0"))
+    query.append(
+        ("noprune", "1" if x.value("noprune") == "1" or not _parent_is_own(x, image) else "0")
+    )
     status, found, answer = x.ask(path=f"/images/{ref}", query=query)
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(found))
@@ -201,7 +203,9 @@ def _import(x: Exchange) -> None:
         tags.require_free(x, wanted)
     before = tags.all_images(x)
     query = [pair for pair in x.query if pair[0] not in {"repo", "tag"}]
-    answer = x.open(query=query, body=x.client.body(), headers={"Content-Type": "application/x-tar"})
+    answer = x.open(
+        query=query, body=x.client.body(), headers={"Content-Type": "application/x-tar"}
+    )
     raw = answer.read()
     if answer.status >= BAD_REQUEST:
         x.reply_error(answer.status, raw)
@@ -229,7 +233,9 @@ def load(x: Exchange) -> None:
         for wanted in parcel.tags:
             tags.require_free(x, tags.normalised(wanted))
         answer = x.open(
-            query=[("quiet", "1")], body=parcel.repacked(), headers={"Content-Type": "application/x-tar"}
+            query=[("quiet", "1")],
+            body=parcel.repacked(),
+            headers={"Content-Type": "application/x-tar"},
         )
         raw = answer.read()
         if answer.status >= BAD_REQUEST:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from claudy.guard.exchange import Exchange
 
 _EVENT_FILTERS = frozenset(
-    {"container", "daemon", "event", "image", "label", "network", "plugin", "type", "volume", "scope"}
+    {
+        "container",
+        "daemon",
+        "event",
+        "image",
+        "label",
+        "network",
+        "plugin",
+        "type",
+        "volume",
+        "scope",
+    }
 )
 _KINDS = {"container": "containers", "network": "networks", "image": "images"}
 
@@ -100,7 +111,7 @@ def _shown(event: dict[str, Any]) -> bytes:
     return strictjson.dump(event) + b"\n"
 
 
-def no_swarm(x: Exchange) -> None:
+def no_swarm(_: Exchange) -> None:
     """Answer as a daemon that is in no swarm."""
     text = 'This node is not a swarm manager. Use "docker swarm init" on the host.'
     raise Denied(503, text)

@@ -60,7 +60,9 @@ def make(x: Exchange, body: dict[str, Any]) -> dict[str, Any]:
     if (made.get("Labels") or {}).get(TOKEN_LABEL) != token:
         # The daemon returns a volume that is there already.
         x.ledger.drop_intent(token)
-        raise refused(f"the volume {made['Name']} was not made in this sandbox", "Use another name.")
+        raise refused(
+            f"the volume {made['Name']} was not made in this sandbox", "Use another name."
+        )
     x.ledger.settle(token, "volumes", made["Name"], token=token)
     return made
 

@@ -67,7 +67,9 @@ def nullable(rule: Rule) -> Rule:
 
 
 BUILD = (
-    Field("t", image_name, "a reference", "put on afterwards, if the name is free or the sandbox's"),
+    Field(
+        "t", image_name, "a reference", "put on afterwards, if the name is free or the sandbox's"
+    ),
     Field("dockerfile", line(), "a path inside the context"),
     Field("q", switch, "any"),
     Field("nocache", switch, "any"),
@@ -85,8 +87,15 @@ BUILD = (
     Field("ulimits", _json(nullable(items(struct(ULIMIT, "ulimits.")))), "resource limits"),
     Field("buildargs", _json(mapping(line(1024), nullable(text()))), "any"),
     Field("labels", _json(labels), "any but claudy.*"),
-    Field("cachefrom", _json(nullable(items(cache_from))), "images that the sandbox can see", "others' layers"),
-    Field("networkmode", build_network, "default, bridge, none, own networks", "the host's network"),
+    Field(
+        "cachefrom",
+        _json(nullable(items(cache_from))),
+        "images that the sandbox can see",
+        "others' layers",
+    ),
+    Field(
+        "networkmode", build_network, "default, bridge, none, own networks", "the host's network"
+    ),
     Field("extrahosts", line(512), "any"),
     Field("target", line(256), "any"),
     Field("platform", text(r"[A-Za-z0-9/_.,-]{0,100}"), "a platform"),

@@ -41,10 +41,37 @@ if TYPE_CHECKING:
     from claudy.guard.policy.rules import Context
 
 DEFAULT_CAPS = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP "
-    "SETGID SETPCAP SETUID SYS_CHROOT".split()
+    [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ]
 )
-_ULIMITS = "core cpu data fsize locks memlock msgqueue nofile nproc rss sigpending stack".split()
+_ULIMITS = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nofile",
+    "nproc",
+    "rss",
+    "sigpending",
+    "stack",
+]
 _NET_SYSCTL = re.compile(r"net\.[a-z0-9_.-]+")
 _TMPFS = re.compile(
     r"(?:r[ow]|(?:no)?exec|(?:no)?suid|nodev|(?:size|mode|uid|gid|nr_inodes|nr_blocks)=[0-9a-z%]+)"
@@ -153,7 +180,9 @@ CONFIG = (
 )
 
 BIND_OPTIONS = (
-    Field("Propagation", only("", "rprivate"), "rprivate", "others pass mounts to the host and back"),
+    Field(
+        "Propagation", only("", "rprivate"), "rprivate", "others pass mounts to the host and back"
+    ),
     Field("NonRecursive", flag, "any"),
     Field("CreateMountpoint", flag, "any", "the guard makes it, inside the workspace"),
     Field("ReadOnlyNonRecursive", flag, "any"),
@@ -179,11 +208,21 @@ TMPFS_OPTIONS = (
 )
 
 MOUNT = (
-    Field("Type", only("bind", "volume", "tmpfs"), "bind, volume, tmpfs", "npipe, cluster and image are not needed"),
+    Field(
+        "Type",
+        only("bind", "volume", "tmpfs"),
+        "bind, volume, tmpfs",
+        "npipe, cluster and image are not needed",
+    ),
     Field("Source", line(), "the workspace, the Docker socket, own volumes", "see paths"),
     Field("Target", line(), "any"),
     Field("ReadOnly", flag, "any"),
-    Field("Consistency", text("(?:default|consistent|cached|delegated)?"), "any", "without effect on Linux"),
+    Field(
+        "Consistency",
+        text("(?:default|consistent|cached|delegated)?"),
+        "any",
+        "without effect on Linux",
+    ),
     Field("BindOptions", struct(BIND_OPTIONS, "BindOptions."), "its fields"),
     Field("VolumeOptions", struct(VOLUME_OPTIONS, "VolumeOptions."), "its fields"),
     Field("TmpfsOptions", struct(TMPFS_OPTIONS, "TmpfsOptions."), "its fields"),
@@ -192,17 +231,37 @@ MOUNT = (
 )
 
 LOG_CONFIG = (
-    Field("Type", only("", "json-file", "local", "none"), "json-file, local, none", "others send to the network or write elsewhere"),
-    Field("Config", mapping(text("max-size|max-file|compress|mode|max-buffer-size|labels|env|tag"), line()), "sizes, labels, env, tag", "other options name addresses and paths"),
+    Field(
+        "Type",
+        only("", "json-file", "local", "none"),
+        "json-file, local, none",
+        "others send to the network or write elsewhere",
+    ),
+    Field(
+        "Config",
+        mapping(text("max-size|max-file|compress|mode|max-buffer-size|labels|env|tag"), line()),
+        "sizes, labels, env, tag",
+        "other options name addresses and paths",
+    ),
 )
 
 RESTART = (
-    Field("Name", restart_name, "no, on-failure; always becomes on-failure", "nothing starts by itself with the machine"),
+    Field(
+        "Name",
+        restart_name,
+        "no, on-failure; always becomes on-failure",
+        "nothing starts by itself with the machine",
+    ),
     Field("MaximumRetryCount", integer(0, 2**31), "any"),
 )
 
 PORT_BINDING = (
-    Field("HostIp", host_ip, "loopback, the sandbox's gateway; empty means both", "not on the network unless the user says so"),
+    Field(
+        "HostIp",
+        host_ip,
+        "loopback, the sandbox's gateway; empty means both",
+        "not on the network unless the user says so",
+    ),
     Field("HostPort", host_port, "empty, 1024 and up", "low ports are the host's services"),
 )
 
@@ -227,15 +286,30 @@ ENDPOINT = (
     Field("DriverOpts", nothing, "empty", "driver options name host devices"),
     *(
         Field(name, dropped, "ignored", "the daemon's to say")
-        for name in (
-            "NetworkID EndpointID Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address "
-            "GlobalIPv6PrefixLen DNSNames"
-        ).split()
+        for name in [
+            "NetworkID",
+            "EndpointID",
+            "Gateway",
+            "IPAddress",
+            "IPPrefixLen",
+            "IPv6Gateway",
+            "GlobalIPv6Address",
+            "GlobalIPv6PrefixLen",
+            "DNSNames",
+        ]
     ),
 )
 
 NETWORKING = (
-    Field("EndpointsConfig", mapping(network_name, lambda v, c: {} if v is None else struct(ENDPOINT, "EndpointsConfig.")(v, c)), "own networks, bridge", "others' networks"),
+    Field(
+        "EndpointsConfig",
+        mapping(
+            network_name,
+            lambda v, c: {} if v is None else struct(ENDPOINT, "EndpointsConfig.")(v, c),
+        ),
+        "own networks, bridge",
+        "others' networks",
+    ),
 )
 
 _DEVICES = "devices are the host's"
@@ -265,7 +339,7 @@ RESOURCES = (
     Field("MemoryReservation", capped("memory"), "within the budget"),
     Field("MemorySwap", capped("memory", -1), "within the budget"),
     Field("MemorySwappiness", integer(-1, 100), "any"),
-    Field("OomKillDisable", only(False), "false", "a full container would stop the host"),  # noqa: FBT003
+    Field("OomKillDisable", only(False), "false", "a full container would stop the host"),
     Field("PidsLimit", capped("pids", -1), "within the budget", "the sandbox's share"),
     Field("Ulimits", items(struct(ULIMIT, "Ulimits.")), "resource limits"),
     *(
@@ -276,14 +350,30 @@ RESOURCES = (
 
 HOST_CONFIG = (
     Field("Binds", items(line()), "the workspace, the Docker socket, own volumes", "see paths"),
-    Field("Mounts", items(struct(MOUNT, "Mounts.")), "the workspace, the Docker socket, own volumes, tmpfs", "see paths"),
+    Field(
+        "Mounts",
+        items(struct(MOUNT, "Mounts.")),
+        "the workspace, the Docker socket, own volumes, tmpfs",
+        "see paths",
+    ),
     Field("Tmpfs", mapping(line(), tmpfs_options), "usual options"),
     Field("VolumesFrom", items(volumes_from), "owned containers", "others' volumes"),
-    Field("VolumeDriver", only("", "local"), "local", "other drivers run outside the guard's sight"),
+    Field(
+        "VolumeDriver", only("", "local"), "local", "other drivers run outside the guard's sight"
+    ),
     Field("ContainerIDFile", dropped, "ignored", "the client writes it"),
     Field("LogConfig", struct(LOG_CONFIG, "LogConfig."), "json-file, local, none"),
-    Field("NetworkMode", network_mode, "default, bridge, none, own networks, container: of owned", "the host's network reaches all that listens on the host"),
-    Field("PortBindings", mapping(text(_PORT), items(struct(PORT_BINDING, "PortBindings."))), "ports from 1024 on loopback and gateway"),
+    Field(
+        "NetworkMode",
+        network_mode,
+        "default, bridge, none, own networks, container: of owned",
+        "the host's network reaches all that listens on the host",
+    ),
+    Field(
+        "PortBindings",
+        mapping(text(_PORT), items(struct(PORT_BINDING, "PortBindings."))),
+        "ports from 1024 on loopback and gateway",
+    ),
     Field("PublishAllPorts", flag, "any", "the guard names the ports"),
     Field("RestartPolicy", struct(RESTART, "RestartPolicy."), "no, on-failure"),
     Field("AutoRemove", flag, "any"),
@@ -298,15 +388,25 @@ HOST_CONFIG = (
     Field("DnsSearch", items(line(256)), "any"),
     Field("ExtraHosts", items(line(512)), "any"),
     Field("GroupAdd", items(line(64)), "any"),
-    Field("IpcMode", namespace("", "none", "private", "shareable", shared=True), "private, shareable, none, container: of owned", "the host's shared memory"),
+    Field(
+        "IpcMode",
+        namespace("", "none", "private", "shareable", shared=True),
+        "private, shareable, none, container: of owned",
+        "the host's shared memory",
+    ),
     Field("PidMode", namespace("", shared=True), "container: of owned", "the host's processes"),
     Field("UTSMode", only(""), "empty", "the host's name"),
     Field("UsernsMode", only(""), "empty", "turns the daemon's user mapping off"),
     Field("Links", items(link), "owned containers", "links tell the other's environment"),
     Field("OomScoreAdj", integer(0, 1000), "0 to 1000", "below 0 the host's processes die first"),
-    Field("Privileged", only(False), "false", "a privileged container is the host"),  # noqa: FBT003
+    Field("Privileged", only(False), "false", "a privileged container is the host"),
     Field("ReadonlyRootfs", flag, "any"),
-    Field("SecurityOpt", items(security_opt), "no-new-privileges", "others take the container's walls down"),
+    Field(
+        "SecurityOpt",
+        items(security_opt),
+        "no-new-privileges",
+        "others take the container's walls down",
+    ),
     Field("StorageOpt", nothing, "empty", "options of the host's storage driver"),
     Field("ShmSize", capped("memory"), "within the budget"),
     Field("Sysctls", mapping(sysctl, line(256)), "net.*", "others are not the container's own"),

@@ -60,7 +60,10 @@ _CHECKPOINT = (
 )
 _STREAMS = tuple(Field(k, switch, "any") for k in ("stdin", "stdout", "stderr", "stream", "logs"))
 _PLATFORM = Field("platform", line(256), "a platform")
-_REPO = (Field("repo", _image_query, "a name"), Field("tag", text(r"[A-Za-z0-9_.:-]{0,200}"), "a tag"))
+_REPO = (
+    Field("repo", _image_query, "a name"),
+    Field("tag", text(r"[A-Za-z0-9_.:-]{0,200}"), "a tag"),
+)
 _CHANGES = Field("changes", line(16384), "any")
 _PATH = Field("path", line(), "a path in the container")
 _SIZE_FLAG = Field("size", switch, "any")
@@ -68,92 +71,415 @@ _SIZE_FLAG = Field("size", switch, "any")
 _SWARM = "swarm is the host's"
 _PLUGIN = "plugins run on the host with its rights"
 
+_SWARM_ROUTES = (
+    "GET /swarm|POST /swarm/init|POST /swarm/join|POST /swarm/leave|POST /swarm/update|"
+    "GET /swarm/unlockkey|POST /swarm/unlock|GET /services|POST /services/create|"
+    "GET /services/{any}|DELETE /services/{any}|POST /services/{any}/update|"
+    "GET /services/{any}/logs|GET /nodes|GET /nodes/{any}|DELETE /nodes/{any}|"
+    "POST /nodes/{any}/update|GET /tasks|GET /tasks/{any}|GET /tasks/{any}/logs|GET /secrets|"
+    "POST /secrets/create|GET /secrets/{any}|DELETE /secrets/{any}|"
+    "POST /secrets/{any}/update|GET /configs|POST /configs/create|GET /configs/{any}|"
+    "DELETE /configs/{any}|POST /configs/{any}/update"
+)
+_PLUGIN_ROUTES = (
+    "GET /plugins|GET /plugins/privileges|GET /plugins/{any}/json|DELETE /plugins/{any}|"
+    "POST /plugins/{any}/enable|POST /plugins/{any}/disable|POST /plugins/pull|"
+    "POST /plugins/{any}/push|POST /plugins/{any}/upgrade|POST /plugins/{any}/set|"
+    "POST /plugins/create"
+)
+
 ENDPOINTS = (
     # -- system
-    Endpoint("GET", "/_ping", "ping", "answered with the API version and builder that the guard knows"),
+    Endpoint(
+        "GET", "/_ping", "ping", "answered with the API version and builder that the guard knows"
+    ),
     Endpoint("HEAD", "/_ping", "ping", "as GET"),
     Endpoint("GET", "/version", "version", "API version clamped"),
     Endpoint("GET", "/info", "info", "without the host's registries, proxies, swarm and paths"),
-    Endpoint("GET", "/events", "events", "only events of owned objects", (Field("since", _TIME, "a time"), Field("until", _TIME, "a time"), _FILTERS)),
-    Endpoint("GET", "/system/df", "disk_usage", "only owned objects", (Field("type", only("container", "image", "volume", "build-cache"), "object types"),), many=("type",)),
-    Endpoint("POST", "/auth", "refuse", "the daemon would try addresses of the host's network; put the login into ~/.docker/config.json"),
+    Endpoint(
+        "GET",
+        "/events",
+        "events",
+        "only events of owned objects",
+        (Field("since", _TIME, "a time"), Field("until", _TIME, "a time"), _FILTERS),
+    ),
+    Endpoint(
+        "GET",
+        "/system/df",
+        "disk_usage",
+        "only owned objects",
+        (Field("type", only("container", "image", "volume", "build-cache"), "object types"),),
+        many=("type",),
+    ),
+    Endpoint(
+        "POST",
+        "/auth",
+        "refuse",
+        "the daemon would try addresses of the host's network; "
+        "put the login into ~/.docker/config.json",
+    ),
     # -- containers
-    Endpoint("GET", "/containers/json", "containers", "owned whole, others by name, image, state and ports", (Field("all", switch, "any"), Field("limit", number(), "any"), _SIZE_FLAG, Field("since", line(256), "owned"), Field("before", line(256), "owned"), _FILTERS)),
-    Endpoint("POST", "/containers/create", "create", "the table below", (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+|"), "a new name"), _PLATFORM), JSON),
-    Endpoint("POST", "/containers/prune", "prune_containers", "the guard removes owned stopped ones itself", (_FILTERS,)),
+    Endpoint(
+        "GET",
+        "/containers/json",
+        "containers",
+        "owned whole, others by name, image, state and ports",
+        (
+            Field("all", switch, "any"),
+            Field("limit", number(), "any"),
+            _SIZE_FLAG,
+            Field("since", line(256), "owned"),
+            Field("before", line(256), "owned"),
+            _FILTERS,
+        ),
+    ),
+    Endpoint(
+        "POST",
+        "/containers/create",
+        "create",
+        "the table below",
+        (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+|"), "a new name"), _PLATFORM),
+        JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/containers/prune",
+        "prune_containers",
+        "the guard removes owned stopped ones itself",
+        (_FILTERS,),
+    ),
     Endpoint("GET", "/containers/{container}/json", "inspect", "paths mapped back", (_SIZE_FLAG,)),
-    Endpoint("GET", "/containers/{container}/top", "forward", "owned", (Field("ps_args", line(256), "any"),)),
-    Endpoint("GET", "/containers/{container}/logs", "forward", "owned", tuple(Field(k, switch, "any") for k in ("follow", "stdout", "stderr", "timestamps", "details")) + (Field("since", _TIME, "a time"), Field("until", _TIME, "a time"), Field("tail", text(r"[0-9a-z-]{0,20}"), "a number"))),
+    Endpoint(
+        "GET",
+        "/containers/{container}/top",
+        "forward",
+        "owned",
+        (Field("ps_args", line(256), "any"),),
+    ),
+    Endpoint(
+        "GET",
+        "/containers/{container}/logs",
+        "forward",
+        "owned",
+        (
+            *tuple(
+                Field(k, switch, "any")
+                for k in ("follow", "stdout", "stderr", "timestamps", "details")
+            ),
+            Field("since", _TIME, "a time"),
+            Field("until", _TIME, "a time"),
+            Field("tail", text(r"[0-9a-z-]{0,20}"), "a number"),
+        ),
+    ),
     Endpoint("GET", "/containers/{container}/changes", "forward", "owned"),
     Endpoint("GET", "/containers/{container}/export", "forward", "owned"),
-    Endpoint("GET", "/containers/{container}/stats", "forward", "owned", (Field("stream", switch, "any"), Field("one-shot", switch, "any"))),
+    Endpoint(
+        "GET",
+        "/containers/{container}/stats",
+        "forward",
+        "owned",
+        (Field("stream", switch, "any"), Field("one-shot", switch, "any")),
+    ),
     Endpoint("POST", "/containers/{container}/resize", "forward", "owned", _SIZE),
-    Endpoint("POST", "/containers/{container}/start", "start", "owned; bind sources are looked up again", (_DETACH, *_CHECKPOINT)),
+    Endpoint(
+        "POST",
+        "/containers/{container}/start",
+        "start",
+        "owned; bind sources are looked up again",
+        (_DETACH, *_CHECKPOINT),
+    ),
     Endpoint("POST", "/containers/{container}/stop", "forward", "owned", (_SECONDS, _SIGNAL)),
-    Endpoint("POST", "/containers/{container}/restart", "restart", "owned; bind sources are looked up again", (_SECONDS, _SIGNAL)),
+    Endpoint(
+        "POST",
+        "/containers/{container}/restart",
+        "restart",
+        "owned; bind sources are looked up again",
+        (_SECONDS, _SIGNAL),
+    ),
     Endpoint("POST", "/containers/{container}/kill", "forward", "owned", (_SIGNAL,)),
-    Endpoint("POST", "/containers/{container}/update", "update", "owned; resources within the budget", (), JSON),
-    Endpoint("POST", "/containers/{container}/rename", "rename", "owned; not to another's short id", (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+"), "a new name"),)),
+    Endpoint(
+        "POST",
+        "/containers/{container}/update",
+        "update",
+        "owned; resources within the budget",
+        (),
+        JSON,
+    ),
+    Endpoint(
+        "POST",
+        "/containers/{container}/rename",
+        "rename",
+        "owned; not to another's short id",
+        (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+"), "a new name"),),
+    ),
     Endpoint("POST", "/containers/{container}/pause", "forward", "owned"),
     Endpoint("POST", "/containers/{container}/unpause", "unpause", "owned"),
-    Endpoint("POST", "/containers/{container}/attach", "hijack", "owned", (_DETACH, *_STREAMS), HIJACK),
-    Endpoint("GET", "/containers/{container}/attach/ws", "refuse", "web sockets are not spoken here; use attach"),
-    Endpoint("POST", "/containers/{container}/wait", "forward", "owned", (Field("condition", only("", "not-running", "next-exit", "removed"), "the documented ones"),)),
-    Endpoint("DELETE", "/containers/{container}", "remove_container", "owned", tuple(Field(k, switch, "any") for k in ("v", "force", "link"))),
+    Endpoint(
+        "POST", "/containers/{container}/attach", "hijack", "owned", (_DETACH, *_STREAMS), HIJACK
+    ),
+    Endpoint(
+        "GET",
+        "/containers/{container}/attach/ws",
+        "refuse",
+        "web sockets are not spoken here; use attach",
+    ),
+    Endpoint(
+        "POST",
+        "/containers/{container}/wait",
+        "forward",
+        "owned",
+        (
+            Field(
+                "condition", only("", "not-running", "next-exit", "removed"), "the documented ones"
+            ),
+        ),
+    ),
+    Endpoint(
+        "DELETE",
+        "/containers/{container}",
+        "remove_container",
+        "owned",
+        tuple(Field(k, switch, "any") for k in ("v", "force", "link")),
+    ),
     Endpoint("HEAD", "/containers/{container}/archive", "forward", "owned", (_PATH,)),
     Endpoint("GET", "/containers/{container}/archive", "forward", "owned", (_PATH,)),
-    Endpoint("PUT", "/containers/{container}/archive", "upload", "owned", (_PATH, Field("noOverwriteDirNonDir", switch, "any"), Field("copyUIDGID", switch, "any")), STREAM),
-    Endpoint("GET", "/containers/{any}/checkpoints", "refuse", "checkpoints name directories of the host"),
-    Endpoint("POST", "/containers/{any}/checkpoints", "refuse", "checkpoints name directories of the host", (), JSON),
-    Endpoint("DELETE", "/containers/{any}/checkpoints/{name}", "refuse", "checkpoints name directories of the host"),
+    Endpoint(
+        "PUT",
+        "/containers/{container}/archive",
+        "upload",
+        "owned",
+        (_PATH, Field("noOverwriteDirNonDir", switch, "any"), Field("copyUIDGID", switch, "any")),
+        STREAM,
+    ),
+    Endpoint(
+        "GET", "/containers/{any}/checkpoints", "refuse", "checkpoints name directories of the host"
+    ),
+    Endpoint(
+        "POST",
+        "/containers/{any}/checkpoints",
+        "refuse",
+        "checkpoints name directories of the host",
+        (),
+        JSON,
+    ),
+    Endpoint(
+        "DELETE",
+        "/containers/{any}/checkpoints/{name}",
+        "refuse",
+        "checkpoints name directories of the host",
+    ),
     # -- exec
-    Endpoint("POST", "/containers/{container}/exec", "exec_create", "owned; not privileged", (), JSON),
+    Endpoint(
+        "POST", "/containers/{container}/exec", "exec_create", "owned; not privileged", (), JSON
+    ),
     Endpoint("POST", "/exec/{exec}/start", "exec_start", "of an owned container", (), HIJACK),
     Endpoint("POST", "/exec/{exec}/resize", "forward", "of an owned container", _SIZE),
     Endpoint("GET", "/exec/{exec}/json", "exec_inspect", "of an owned container"),
     # -- images
-    Endpoint("GET", "/images/json", "images", "owned, and the host's by name and size", (Field("all", switch, "any"), Field("shared-size", switch, "any"), Field("digests", switch, "any"), Field("manifests", switch, "any"), Field("filter", only(""), "empty"), _FILTERS)),
-    Endpoint("GET", "/images/search", "forward", "public knowledge", (Field("term", line(256), "any"), Field("limit", number(0, 100), "any"), _FILTERS)),
-    Endpoint("GET", "/images/get", "save", "visible images", (Field("names", _image_query, "visible images"), _PLATFORM), many=("names", "platform")),
-    Endpoint("POST", "/images/create", "pull_or_import", "no tag of another moves; not from addresses", (Field("fromImage", line(512), "a reference"), Field("fromSrc", only("", "-"), "-", "the daemon would fetch from the host's network"), *_REPO, Field("message", line(1024), "any"), _PLATFORM, _CHANGES), STREAM, ("changes",)),
-    Endpoint("POST", "/images/load", "load", "unpacked and packed again; no tag of another moves", (Field("quiet", switch, "any"), _PLATFORM), STREAM),
-    Endpoint("POST", "/images/prune", "prune_images", "the guard removes owned ones itself", (_FILTERS,)),
+    Endpoint(
+        "GET",
+        "/images/json",
+        "images",
+        "owned, and the host's by name and size",
+        (
+            Field("all", switch, "any"),
+            Field("shared-size", switch, "any"),
+            Field("digests", switch, "any"),
+            Field("manifests", switch, "any"),
+            Field("filter", only(""), "empty"),
+            _FILTERS,
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/images/search",
+        "forward",
+        "public knowledge",
+        (Field("term", line(256), "any"), Field("limit", number(0, 100), "any"), _FILTERS),
+    ),
+    Endpoint(
+        "GET",
+        "/images/get",
+        "save",
+        "visible images",
+        (Field("names", _image_query, "visible images"), _PLATFORM),
+        many=("names", "platform"),
+    ),
+    Endpoint(
+        "POST",
+        "/images/create",
+        "pull_or_import",
+        "no tag of another moves; not from addresses",
+        (
+            Field("fromImage", line(512), "a reference"),
+            Field("fromSrc", only("", "-"), "-", "the daemon would fetch from the host's network"),
+            *_REPO,
+            Field("message", line(1024), "any"),
+            _PLATFORM,
+            _CHANGES,
+        ),
+        STREAM,
+        ("changes",),
+    ),
+    Endpoint(
+        "POST",
+        "/images/load",
+        "load",
+        "unpacked and packed again; no tag of another moves",
+        (Field("quiet", switch, "any"), _PLATFORM),
+        STREAM,
+    ),
+    Endpoint(
+        "POST", "/images/prune", "prune_images", "the guard removes owned ones itself", (_FILTERS,)
+    ),
     Endpoint("GET", "/images/{image}/get", "save", "visible images"),
     Endpoint("GET", "/images/{image}/history", "forward", "visible images", (_PLATFORM,)),
-    Endpoint("GET", "/images/{image}/json", "forward", "visible images", (Field("manifests", switch, "any"), _PLATFORM)),
-    Endpoint("POST", "/images/{image}/tag", "tag", "visible images; no tag of another moves", _REPO),
-    Endpoint("POST", "/images/{ownref}/push", "push", "owned tags", (Field("tag", text(r"[A-Za-z0-9_.-]{0,128}"), "a tag"), _PLATFORM), STREAM),
-    Endpoint("DELETE", "/images/{ownref}", "remove_image", "owned images and tags", (Field("force", switch, "any"), Field("noprune", switch, "any"), Field("platforms", only(""), "empty"))),
+    Endpoint(
+        "GET",
+        "/images/{image}/json",
+        "forward",
+        "visible images",
+        (Field("manifests", switch, "any"), _PLATFORM),
+    ),
+    Endpoint(
+        "POST", "/images/{image}/tag", "tag", "visible images; no tag of another moves", _REPO
+    ),
+    Endpoint(
+        "POST",
+        "/images/{ownref}/push",
+        "push",
+        "owned tags",
+        (Field("tag", text(r"[A-Za-z0-9_.-]{0,128}"), "a tag"), _PLATFORM),
+        STREAM,
+    ),
+    Endpoint(
+        "DELETE",
+        "/images/{ownref}",
+        "remove_image",
+        "owned images and tags",
+        (
+            Field("force", switch, "any"),
+            Field("noprune", switch, "any"),
+            Field("platforms", only(""), "empty"),
+        ),
+    ),
     Endpoint("GET", "/distribution/{newimage}/json", "forward", "asks a registry"),
-    Endpoint("POST", "/commit", "commit", "owned; no tag of another moves", (Field("container", line(256), "owned"), *_REPO, Field("comment", line(1024), "any"), Field("author", line(1024), "any"), Field("pause", switch, "any"), _CHANGES), JSON, ("changes",)),
+    Endpoint(
+        "POST",
+        "/commit",
+        "commit",
+        "owned; no tag of another moves",
+        (
+            Field("container", line(256), "owned"),
+            *_REPO,
+            Field("comment", line(1024), "any"),
+            Field("author", line(1024), "any"),
+            Field("pause", switch, "any"),
+            _CHANGES,
+        ),
+        JSON,
+        ("changes",),
+    ),
     # -- build
-    Endpoint("POST", "/build", "build", "tags are put on afterwards", BUILD, STREAM, ("t", "extrahosts")),
-    Endpoint("POST", "/build/prune", "prune_build", "the cache is the host's: nothing is removed", (Field("all", switch, "any"), _FILTERS, *(Field(k, line(64), "ignored") for k in ("keep-storage", "reserved-space", "max-used-space", "min-free-space")))),
-    Endpoint("POST", "/build/cancel", "refuse", "build ids are not bound to a client; close the connection", (Field("id", line(128), "any"),)),
+    Endpoint(
+        "POST", "/build", "build", "tags are put on afterwards", BUILD, STREAM, ("t", "extrahosts")
+    ),
+    Endpoint(
+        "POST",
+        "/build/prune",
+        "prune_build",
+        "the cache is the host's: nothing is removed",
+        (
+            Field("all", switch, "any"),
+            _FILTERS,
+            *(
+                Field(k, line(64), "ignored")
+                for k in ("keep-storage", "reserved-space", "max-used-space", "min-free-space")
+            ),
+        ),
+    ),
+    Endpoint(
+        "POST",
+        "/build/cancel",
+        "refuse",
+        "build ids are not bound to a client; close the connection",
+        (Field("id", line(128), "any"),),
+    ),
     # -- networks
     Endpoint("GET", "/networks", "networks", "owned and predefined", (_FILTERS,)),
     Endpoint("POST", "/networks/create", "create_network", "bridges in private subnets", (), JSON),
-    Endpoint("POST", "/networks/prune", "prune_networks", "the guard removes owned ones itself", (_FILTERS,)),
-    Endpoint("GET", "/networks/{network}", "inspect_network", "owned and predefined; owned members", (Field("verbose", switch, "any"), Field("scope", only("", "local"), "local"))),
+    Endpoint(
+        "POST",
+        "/networks/prune",
+        "prune_networks",
+        "the guard removes owned ones itself",
+        (_FILTERS,),
+    ),
+    Endpoint(
+        "GET",
+        "/networks/{network}",
+        "inspect_network",
+        "owned and predefined; owned members",
+        (Field("verbose", switch, "any"), Field("scope", only("", "local"), "local")),
+    ),
     Endpoint("DELETE", "/networks/{ownnetwork}", "forward", "owned"),
-    Endpoint("POST", "/networks/{network}/connect", "connect", "owned or bridge, and owned containers", (), JSON),
+    Endpoint(
+        "POST",
+        "/networks/{network}/connect",
+        "connect",
+        "owned or bridge, and owned containers",
+        (),
+        JSON,
+    ),
     Endpoint("POST", "/networks/{network}/disconnect", "disconnect", "owned containers", (), JSON),
     # -- volumes
     Endpoint("GET", "/volumes", "volumes", "owned", (_FILTERS,)),
-    Endpoint("POST", "/volumes/create", "create_volume", "local, without options but tmpfs", (), JSON),
-    Endpoint("POST", "/volumes/prune", "prune_volumes", "the guard removes owned ones itself", (_FILTERS,)),
+    Endpoint(
+        "POST", "/volumes/create", "create_volume", "local, without options but tmpfs", (), JSON
+    ),
+    Endpoint(
+        "POST",
+        "/volumes/prune",
+        "prune_volumes",
+        "the guard removes owned ones itself",
+        (_FILTERS,),
+    ),
     Endpoint("GET", "/volumes/{volume}", "inspect_volume", "owned"),
-    Endpoint("DELETE", "/volumes/{volume}", "remove_volume", "owned", (Field("force", switch, "any"),)),
+    Endpoint(
+        "DELETE", "/volumes/{volume}", "remove_volume", "owned", (Field("force", switch, "any"),)
+    ),
     Endpoint("PUT", "/volumes/{any}", "refuse", _SWARM, (), JSON),
     # -- BuildKit
-    Endpoint("POST", "/session", "session", "the daemon's calls to the client's own files, under the project's key", (), HIJACK),
+    Endpoint(
+        "POST",
+        "/session",
+        "session",
+        "the daemon's calls to the client's own files, under the project's key",
+        (),
+        HIJACK,
+    ),
     Endpoint("POST", "/grpc", "grpc", "mediated call by call; the table of BuildKit", (), HIJACK),
     # -- what is never forwarded
     *(
-        Endpoint(method, path, "no_plugin" if method == "GET" and why == _PLUGIN else "no_swarm" if method == "GET" and why == _SWARM else "refuse", why)
+        Endpoint(
+            method,
+            path,
+            "no_plugin"
+            if method == "GET" and why == _PLUGIN
+            else "no_swarm"
+            if method == "GET" and why == _SWARM
+            else "refuse",
+            why,
+        )
         for why, routes in (
-            (_SWARM, "GET /swarm|POST /swarm/init|POST /swarm/join|POST /swarm/leave|POST /swarm/update|GET /swarm/unlockkey|POST /swarm/unlock|GET /services|POST /services/create|GET /services/{any}|DELETE /services/{any}|POST /services/{any}/update|GET /services/{any}/logs|GET /nodes|GET /nodes/{any}|DELETE /nodes/{any}|POST /nodes/{any}/update|GET /tasks|GET /tasks/{any}|GET /tasks/{any}/logs|GET /secrets|POST /secrets/create|GET /secrets/{any}|DELETE /secrets/{any}|POST /secrets/{any}/update|GET /configs|POST /configs/create|GET /configs/{any}|DELETE /configs/{any}|POST /configs/{any}/update"),
-            (_PLUGIN, "GET /plugins|GET /plugins/privileges|GET /plugins/{any}/json|DELETE /plugins/{any}|POST /plugins/{any}/enable|POST /plugins/{any}/disable|POST /plugins/pull|POST /plugins/{any}/push|POST /plugins/{any}/upgrade|POST /plugins/{any}/set|POST /plugins/create"),
+            (
+                _SWARM,
+                _SWARM_ROUTES,
+            ),
+            (
+                _PLUGIN,
+                _PLUGIN_ROUTES,
+            ),
             ("the daemon's own memory", "GET /debug/vars|GET /debug/pprof|GET /debug/pprof/{any}"),
         )
         for method, _, path in (route.partition(" ") for route in routes.split("|"))

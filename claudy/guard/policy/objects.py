@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 RESERVED = "claudy-"
 _PRIVATE = tuple(
-    ipaddress.ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+    ipaddress.ip_network(net)
+    for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
 _NET_OPTIONS = (
     "com.docker.network.driver.mtu|com.docker.network.bridge.enable_icc|"
@@ -52,7 +53,11 @@ def new_network(value: Any, _: Context) -> str:
     """Allow a name that can't be taken for another's id or for claudy's own."""
     if not isinstance(value, str) or not NETWORK_NAME.fullmatch(value):
         raise No(repr(value)[:60])
-    if looks_like_id(value) or value.startswith(RESERVED) or value in {"host", "none", "bridge", "default"}:
+    if (
+        looks_like_id(value)
+        or value.startswith(RESERVED)
+        or value in {"host", "none", "bridge", "default"}
+    ):
         raise No(repr(value)[:60])
     return value
 
@@ -66,8 +71,25 @@ def new_volume(value: Any, _: Context) -> str:
     return value
 
 
+def _tmpfs_volume(value: Any, context: Context) -> dict[str, str]:
+    options: dict[str, str] = mapping(line(64), line(256))(value, context)
+    if not options:
+        return {}
+    if options.get("type") != "tmpfs" or options.get("device") != "tmpfs":
+        raise No("not a tmpfs")
+    if not options.keys() <= {"type", "device", "o"}:
+        raise No("unknown option")
+    allowed = text(
+        r"(?:(?:size|mode|uid|gid|nr_inodes)=[0-9a-z%]+|nosuid|nodev|noexec)(?:,(?:(?:size|mode|uid|gid|nr_inodes)=[0-9a-z%]+|nosuid|nodev|noexec))*|"
+    )
+    allowed(options.get("o", ""), context)
+    return options
+
+
 _IPAM_CONFIG = (
-    Field("Subnet", private_subnet, "a private subnet", "another would take addresses from the host"),
+    Field(
+        "Subnet", private_subnet, "a private subnet", "another would take addresses from the host"
+    ),
     Field("IPRange", private_subnet, "a private range"),
     Field("Gateway", text(r"[0-9A-Fa-f:.]{0,39}"), "an address; the daemon wants it inside"),
     Field("AuxiliaryAddresses", mapping(line(100), text(r"[0-9A-Fa-f:.]{0,39}")), "addresses"),
@@ -80,17 +102,27 @@ _IPAM = (
 NETWORK = (
     Field("Name", new_network, "a new name", "an id's spelling would catch others' commands"),
     Field("CheckDuplicate", flag, "any"),
-    Field("Driver", only("", "default", "bridge"), "bridge", "macvlan, ipvlan and host are the host's network"),
+    Field(
+        "Driver",
+        only("", "default", "bridge"),
+        "bridge",
+        "macvlan, ipvlan and host are the host's network",
+    ),
     Field("Scope", only("", "local"), "local", "swarm is not allowed"),
     Field("EnableIPv4", flag, "any"),
     Field("EnableIPv6", flag, "any"),
     Field("IPAM", struct(_IPAM, "IPAM."), "private subnets"),
     Field("Internal", flag, "any"),
     Field("Attachable", flag, "any"),
-    Field("Ingress", only(False), "false", "swarm is not allowed"),  # noqa: FBT003
-    Field("ConfigOnly", only(False), "false"),  # noqa: FBT003
+    Field("Ingress", only(False), "false", "swarm is not allowed"),
+    Field("ConfigOnly", only(False), "false"),
     Field("ConfigFrom", struct((Field("Network", nothing, "empty"),), "ConfigFrom."), "empty"),
-    Field("Options", mapping(text(_NET_OPTIONS), line(100)), "mtu, icc, masquerade", "others name bridges and devices of the host"),
+    Field(
+        "Options",
+        mapping(text(_NET_OPTIONS), line(100)),
+        "mtu, icc, masquerade",
+        "others name bridges and devices of the host",
+    ),
     Field("Labels", labels, "any but claudy.*"),
 )
 CONNECT = (
@@ -104,13 +136,18 @@ DISCONNECT = (
 VOLUME = (
     Field("Name", new_volume, "any but claudy-*"),
     Field("Driver", only("", "local"), "local", "other drivers run outside the guard's sight"),
-    Field("DriverOpts", lambda v, c: _tmpfs_volume(v, c), "empty; type=tmpfs, device=tmpfs, o=size=…", "`device=` mounts any path, disk or share of the host"),
+    Field(
+        "DriverOpts",
+        _tmpfs_volume,
+        "empty; type=tmpfs, device=tmpfs, o=size=…",
+        "`device=` mounts any path, disk or share of the host",
+    ),
     Field("Labels", labels, "any but claudy.*"),
     Field("ClusterVolumeSpec", nothing, "empty", "swarm is not allowed"),
 )
 EXEC = (
     Field("User", line(253), "any"),
-    Field("Privileged", only(False), "false", "a privileged process is the host"),  # noqa: FBT003
+    Field("Privileged", only(False), "false", "a privileged process is the host"),
     Field("Tty", flag, "any"),
     Field("ConsoleSize", items(integer(0, 65535), 2), "any"),
     Field("AttachStdin", flag, "any"),
@@ -128,19 +165,6 @@ EXEC_START = (
     Field("Tty", flag, "any"),
     Field("ConsoleSize", items(integer(0, 65535), 2), "any"),
 )
-
-
-def _tmpfs_volume(value: Any, context: Context) -> dict[str, str]:
-    options: dict[str, str] = mapping(line(64), line(256))(value, context)
-    if not options:
-        return {}
-    if options.get("type") != "tmpfs" or options.get("device") != "tmpfs":
-        raise No("not a tmpfs")
-    if not options.keys() <= {"type", "device", "o"}:
-        raise No("unknown option")
-    allowed = text(r"(?:(?:size|mode|uid|gid|nr_inodes)=[0-9a-z%]+|nosuid|nodev|noexec)(?:,(?:(?:size|mode|uid|gid|nr_inodes)=[0-9a-z%]+|nosuid|nodev|noexec))*|")
-    allowed(options.get("o", ""), context)
-    return options
 
 
 network_body = struct(NETWORK)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 128 * 1024
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_TRUE, _FALSE = {"1", "true", "True", "TRUE", "yes"}, {"", "0", "false", "False", "FALSE", "no", "none"}
+_TRUE, _FALSE = (
+    {"1", "true", "True", "TRUE", "yes"},
+    {"", "0", "false", "False", "FALSE", "no", "none"},
+)
 
 
 class Budget(NamedTuple):
@@ -115,7 +118,9 @@ def apply(row: Field, value: Any, context: Context, prefix: str = "") -> Any:
     except No as no:
         detail = f" ({no})" if str(no) else ""
         why = f": {row.why}" if row.why else ""
-        raise refused(f"{prefix}{row.name}{detail} is refused{why}", f"Allowed: {row.allowed}.") from no
+        raise refused(
+            f"{prefix}{row.name}{detail} is refused{why}", f"Allowed: {row.allowed}."
+        ) from no
 
 
 def _is_empty(value: Any) -> bool:
