@@ -31,7 +31,8 @@ def trust(
 ) -> int:
     """Accept what the project's .claudy.toml asks for."""
     console = Console(os.environ, yes=yes, no_input=no_input)
-    path = f"{find_project(directory).path}/{PROJECT_FILE}"
+    project = find_project(directory).path
+    path = f"{project}/{PROJECT_FILE}"
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -43,7 +44,7 @@ def trust(
         console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
         return 0
     parsed = read_file(path)
-    names = privileged(parsed)
+    names = privileged(parsed, project)
     if not names:
         console.notice(f"{path} asks for nothing that needs your trust.")
         return 0

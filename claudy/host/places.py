@@ -36,7 +36,7 @@ def cache_dir(env: Mapping[str, str]) -> str:
 
 def _place(env: Mapping[str, str], kind: str, variable: str, default: str) -> str:
     if str(sys.platform) == "linux":  # str: type checkers know only this platform
-        base = env.get(variable, "").strip()
+        base = env.get(variable, "")
         base = base if base.startswith("/") else os.path.expanduser("~/" + default)
         return f"{base}/claudy"
     import platformdirs

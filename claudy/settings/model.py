@@ -123,7 +123,7 @@ def _from_host(value: Any) -> bool:
 
 
 def _outside(value: Any) -> bool:
-    """Whether a volume leaves the project; the loader resolves relative sources before it asks."""
+    """Whether a volume leaves the project by its words; `trust` looks where links lead, too."""
     return any(not item.startswith("./") or "/.." in item for item in strings(value))
 
 

@@ -11,7 +11,7 @@ import os
 
 from claudy.errors import ClaudyError
 from claudy.host.places import state_dir
-from claudy.settings.model import BY_NAME
+from claudy.settings.model import BY_NAME, strings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,12 +52,19 @@ def revoke(path: str, content: bytes, env: Mapping[str, str]) -> bool:
     return True
 
 
-def privileged(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names in a project file that reach beyond the project."""
+def privileged(content: Mapping[str, Any], project: str) -> tuple[str, ...]:
+    """Return the names in a project file that reach beyond the project.
+
+    Args:
+        content: what the file says.
+        project: real path of the project.
+    """
     found = []
     for name, value in content.items():
         try:
-            asks = BY_NAME[name].privileged(value)
+            asks = BY_NAME[name].privileged(value) or (
+                name == "volumes" and _leads_out(value, project)
+            )
         except ValueError:
             asks = False  # the loader refuses the value with a better message
         if asks:
@@ -65,11 +72,24 @@ def privileged(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _leads_out(volumes: Any, project: str) -> bool:
+    """Whether a relative mount leaves the project through a symbolic link."""
+    for volume in strings(volumes):
+        parts = volume.split(
+            ":"
+        )  # a name may have colons in it: whatever could be the source counts
+        for end in range(1, len(parts)):
+            source = os.path.realpath(os.path.join(project, ":".join(parts[:end])))
+            if source != project and not source.startswith(project + "/"):
+                return True
+    return False
+
+
 def without_privileges(
     path: str, content: dict[str, Any], env: Mapping[str, str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what of a project file applies now, and the names that wait for trust."""
-    names = privileged(content)
+    names = privileged(content, os.path.dirname(os.path.realpath(path)))
     if not names or is_trusted(path, env):
         return content, ()
     return {name: value for name, value in content.items() if name not in names}, names
