@@ -89,7 +89,7 @@ def without_privileges(
     path: str, content: dict[str, Any], env: Mapping[str, str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what of a project file applies now, and the names that wait for trust."""
-    names = privileged(content, os.path.dirname(os.path.realpath(path)))
+    names = privileged(content, os.path.dirname(path))
     if not names or is_trusted(path, env):
         return content, ()
     return {name: value for name, value in content.items() if name not in names}, names

@@ -1,0 +1,280 @@
+"""Every setting's value and source, from every layer and combination of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from claudy.errors import USAGE, SettingsError
+from claudy.settings.load import load
+from claudy.settings.model import BY_NAME, SETTINGS, Settings
+from claudy.settings.trust import accept, is_trusted, privileged, revoke
+
+LAYERS = ("user", "project", "variable", "flag")  # farthest first
+# Values that nothing in the project's file waits for, so that trust does not mix in.
+_PLAIN = {
+    "image": st.sampled_from(["a", "b", "c"]),
+    "pull": st.sampled_from(["missing", "always", "never"]),
+    "cpus": st.sampled_from(["1", "2", "0.5"]),
+    "memory": st.sampled_from(["1g", "512m"]),
+    "pids_limit": st.sampled_from(["10", "20"]),
+    "keep": st.sampled_from(["true", "false"]),
+}
+
+
+@dataclass
+class Places:
+    """A user's file and a project."""
+
+    root: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "CLAUDY_CONFIG": str(self.root / "config.toml"),
+            "XDG_STATE_HOME": str(self.root / "state"),
+        }
+
+    @property
+    def project(self) -> str:
+        return str(self.root / "project")
+
+    @property
+    def own(self) -> Path:
+        return self.root / "project/.claudy.toml"
+
+    def write(self, user: dict[str, Any] | None, project: dict[str, Any] | None) -> None:
+        for path, content in ((self.root / "config.toml", user), (self.own, project)):
+            path.unlink(missing_ok=True)
+            if content is not None:
+                path.write_text(tomli_w.dumps(content))
+
+    def load(self, flags: dict[str, Any] | None = None, **variables: str) -> Settings:
+        return load(flags or {}, self.env | variables, self.project)
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    (tmp_path / "project").mkdir()
+    return Places(tmp_path.resolve())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(sorted(_PLAIN)).flatmap(
+    lambda name: st.tuples(st.just(name), st.dictionaries(st.sampled_from(LAYERS), _PLAIN[name]))
+))  # fmt: skip
+def test_the_nearest_layer_wins(places: Places, case: tuple[str, dict[str, str]]) -> None:
+    name, given_in = case
+    setting = BY_NAME[name]
+    places.write(
+        {name: given_in["user"]} if "user" in given_in else None,
+        {name: given_in["project"]} if "project" in given_in else None,
+    )
+    variables = {setting.variable: given_in["variable"]} if "variable" in given_in else {}
+    found = places.load({name: given_in.get("flag")}, **variables)
+    sources = {
+        "user": str(places.root / "config.toml"),
+        "project": str(places.own),
+        "variable": setting.variable,
+        "flag": f"--{name.replace('_', '-')}",
+    }
+    nearest = next((layer for layer in reversed(LAYERS) if layer in given_in), "")
+    if not nearest:
+        assert (found[name], found.source(name)) == (setting.default, "default")
+        return
+    assert found[name] == setting.parse(given_in[nearest])
+    assert found.source(name) == sources[nearest]
+
+
+def test_lists_add_up_in_order(places: Places) -> None:
+    places.write({"env": ["A=user"]}, {"env": ["B=project"]})
+    found = places.load({"env": ["D=flag"]}, CLAUDY_ENV="C=variable, C2=x")
+    assert found["env"] == ("A=user", "B=project", "C=variable", "C2=x", "D=flag")
+    for part in ("config.toml", ".claudy.toml", "CLAUDY_ENV", "--env"):
+        assert part in found.source("env")
+
+
+def test_defaults_are_what_they_parse_to() -> None:
+    for setting in SETTINGS:
+        if isinstance(setting.default, (str, bool)) and setting.default != "":
+            assert setting.parse(setting.default) == setting.default
+        assert setting.variable == f"CLAUDY_{setting.name.upper()}"
+        assert setting.help
+
+
+def test_an_unknown_key_is_an_error_with_a_suggestion(places: Places) -> None:
+    for user, project, words in (
+        ({"imagee": "x"}, None, "Did you mean 'image'?"),
+        (None, {"pids-limit": 3}, "Did you mean 'pids_limit'?"),
+        (None, {"zzz": 3}, "unknown setting 'zzz'."),
+    ):
+        places.write(user, project)
+        with pytest.raises(SettingsError) as caught:
+            places.load()
+        assert words in caught.value.message
+        assert ("config.toml" if user else ".claudy.toml") in caught.value.message
+        assert caught.value.exit_code == USAGE
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("docker", "sometimes"),
+        ("pull", "Never"),
+        ("cpus", "many"),
+        ("cpus", -1),
+        ("cpus", "nan"),
+        ("cpus", "inf"),
+        ("memory", "1x"),
+        ("memory", -5),
+        ("memory", "inf"),
+        ("pids_limit", 1.5),
+        ("pids_limit", -1),
+        ("pids_limit", "²"),
+        ("read_only", "perhaps"),
+        ("env", [1]),
+        ("env", {"a": "b"}),
+        ("image", 5),
+        ("host", ["x"]),
+    ],
+)
+def test_a_wrong_value_names_setting_and_source(places: Places, name: str, value: object) -> None:
+    places.write({name: value}, None)
+    with pytest.raises(SettingsError) as caught:
+        places.load()
+    assert caught.value.message.startswith(f"{name} = ")
+    assert "config.toml" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"x = ", b"\xff", b"[a\n", b"image = 'a'\nimage = 'b'"])
+def test_what_is_no_toml_is_an_error(places: Places, content: bytes) -> None:
+    places.own.write_bytes(content)
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        places.load()
+
+
+def test_a_file_that_can_t_be_read_is_an_error(places: Places) -> None:
+    places.own.mkdir()
+    with pytest.raises(SettingsError, match="can't be read"):
+        places.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("1", 1), ("10b", 10), ("1k", 1024), ("512m", 512 << 20), ("2g", 2 << 30), ("1.5g", 3 << 29),
+     ("2GB", 2 << 30), ("2GiB", 2 << 30), ("1t", 1 << 40), (" 7 m ", 7 << 20), ("0", 0)],
+)  # fmt: skip
+def test_amounts_of_memory(text: str, amount: int) -> None:
+    assert BY_NAME["memory"].parse(text) == amount
+
+
+# -- trust ---------------------------------------------------------------------------------------
+
+PRIVILEGED = {
+    "docker": ("host", "none"),
+    "host": ("unix:///x", ""),
+    "context": ("x", ""),
+    "socket_source": ("/x", ""),
+    "env": (["NAME"], ["K=V"]),
+    "volumes": (["/etc:/x"], ["./data:/x"]),
+    "publish": (["80"], []),
+    "network": ("host", ""),
+    "sudo": (True, False),
+    "registry": ("r", ""),
+    "visibility": ("all", "own"),
+    "publish_all": (True, False),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PRIVILEGED))
+def test_what_reaches_beyond_the_project_waits(places: Places, name: str) -> None:
+    asks, harmless = PRIVILEGED[name]
+    places.write(None, {name: asks, "image": "kept"})
+    found = places.load()
+    assert found.withheld == (name,)
+    assert found.source(name) == "default"
+    assert found["image"] == "kept"
+
+    places.write(None, {name: harmless})
+    assert places.load().withheld == ()
+
+
+def test_no_setting_is_overlooked() -> None:
+    harmless = {"image", "pull", "cpus", "memory", "pids_limit", "read_only", "keep"}
+    budget = {setting.name for setting in SETTINGS if setting.name.startswith("budget_")}
+    assert {setting.name for setting in SETTINGS} == harmless | budget | set(PRIVILEGED)
+    assert privileged(dict.fromkeys(sorted(budget), 1), "/nonexistent") == tuple(sorted(budget))
+
+
+@pytest.mark.parametrize(
+    "volume",
+    ["/x:/y", "../x:/y", "./../x:/y", "~/x:/y", "./a/../../x:/y", "name:/y", "$HOME:/y"],
+)
+def test_mounts_outside_the_project_wait(volume: str) -> None:
+    assert privileged({"volumes": [volume]}, "/nonexistent") == ("volumes",)
+    assert privileged({"volumes": ["./ok:/y", volume]}, "/nonexistent") == ("volumes",)
+
+
+def test_a_link_out_of_the_project_waits(places: Places) -> None:
+    for name in ("link", "li:nk"):
+        (places.root / "project" / name).symlink_to("/etc")
+        places.write(None, {"volumes": [f"./{name}:/x"]})
+        assert places.load().withheld == ("volumes",)
+    (places.root / "project/inner").symlink_to(".")
+    places.write(None, {"volumes": ["./inner:/x:ro", ".:/y"]})
+    assert places.load().withheld == ("volumes",)  # `.` has to be written ./
+    places.write(None, {"volumes": ["./inner:/x:ro", "./:/y"]})
+    assert places.load().withheld == ()
+
+
+def test_a_linked_file_is_about_the_project_it_is_found_in(places: Places) -> None:
+    (places.root / "project/sub").mkdir()
+    (places.root / "project/link").symlink_to("/etc")
+    (places.root / "project/sub/own.toml").write_text('volumes = ["./link:/x"]\n')
+    places.own.symlink_to("sub/own.toml")
+    assert places.load().withheld == ("volumes",)
+
+
+def test_trust_is_for_exactly_this_file_with_this_content(places: Places) -> None:
+    places.write(None, {"docker": "host"})
+    content = places.own.read_bytes()
+    path = str(places.own)
+    accept(path, content, places.env)
+    assert is_trusted(path, places.env)
+    assert places.load()["docker"] == "host"
+    assert places.load().source("docker") == path
+
+    places.own.write_bytes(content + b"\n")
+    assert places.load().withheld == ("docker",)
+    places.own.write_bytes(content)
+    assert places.load().withheld == ()
+
+    elsewhere = places.root / "copy"
+    elsewhere.mkdir()
+    (elsewhere / ".claudy.toml").write_bytes(content)
+    assert load({}, places.env, str(elsewhere)).withheld == ("docker",)
+
+    assert revoke(path, content, places.env)
+    assert not revoke(path, content, places.env)
+    assert places.load().withheld == ("docker",)
+
+
+def test_a_flag_needs_no_trust(places: Places) -> None:
+    places.write(None, {"docker": "host"})
+    assert places.load({"docker": "host"})["docker"] == "host"
+    assert places.load(CLAUDY_DOCKER="host")["docker"] == "host"
+
+
+def test_the_user_s_own_file_needs_no_trust(places: Places) -> None:
+    places.write({"docker": "host", "sudo": True}, None)
+    found = places.load()
+    assert found["docker"] == "host"
+    assert found["sudo"] is True
+    assert not found.withheld
