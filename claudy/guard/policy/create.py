@@ -91,7 +91,11 @@ def cap_add(value: Any, _: Context) -> list[str]:
 
 def security_opt(value: Any, _: Context) -> str:
     """Allow no-new-privileges."""
-    if value not in {"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"}:
+    if not isinstance(value, str) or value not in {
+        "no-new-privileges",
+        "no-new-privileges:true",
+        "no-new-privileges=true",
+    }:
         raise No(repr(value)[:60])
     return "no-new-privileges"
 
@@ -112,6 +116,8 @@ def tmpfs_options(value: Any, _: Context) -> str:
 
 def restart_name(value: Any, _: Context) -> str:
     """Turn always and unless-stopped into on-failure."""
+    if not isinstance(value, str):
+        raise No("not a text")
     if value in {"always", "unless-stopped"}:
         return "on-failure"
     if value not in {"", "no", "on-failure"}:

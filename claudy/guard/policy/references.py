@@ -130,6 +130,8 @@ def host_port(value: Any, _: Context) -> str:
 
 def host_ip(value: Any, _: Context) -> str:
     """Allow loopback; all interfaces and the gateway are narrowed when the ports are planned."""
+    if not isinstance(value, str):
+        raise No("not a text")
     if value in {"", "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         return ""
     try:

@@ -1,0 +1,136 @@
+"""Clients other than the newest CLI: 20.10 and the machine's own, the SDK, Testcontainers, a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.engines.roots import root_of
+from tests.guard.conftest import newest_cli
+
+if TYPE_CHECKING:
+    from tests.guard.conftest import Guard
+
+
+def programs() -> dict[str, str]:
+    """Return the docker CLIs of this machine by what they are."""
+    found = {"20.10": str(root_of("20.10") / "usr/bin/docker"), "26.1": newest_cli()}
+    own = shutil.which("docker")
+    return found | ({"the machine's": own} if own else {})
+
+
+@pytest.mark.parametrize("which", ["20.10", "26.1", "the machine's"])
+def test_cli_answers_as_on_the_raw_socket(guard: Guard, which: str) -> None:
+    if which not in programs():
+        pytest.skip("this machine has no docker CLI of its own")
+    program = programs()[which]
+    (guard.project / "ctx").mkdir(exist_ok=True)
+    (guard.project / "ctx/Dockerfile").write_text("FROM busybox\nRUN echo same > /x\nCMD cat /x\n")
+    for words, text in (
+        (["run", "--rm", "busybox", "echo", "hi"], None),
+        (["run", "--rm", "-i", "busybox", "sh", "-c", "cat; exit 4"], "typed"),
+        (["run", "--rm", "nosuchimage:1"], None),
+        (["inspect", "nosuch"], None),
+        (["logs", "nosuch"], None),
+        (["exec", "nosuch", "true"], None),
+        (["rm", "nosuch"], None),
+        (["volume", "rm", "nosuch"], None),
+        (["network", "rm", "nosuch"], None),
+        (["run", "--rm", "busybox", "nosuchcommand"], None),
+        (["version", "--format", "{{.Server.Version}} {{.Server.APIVersion}}"], None),
+        (["info", "--format", "{{.ServerVersion}} {{.Driver}} {{.CgroupDriver}}"], None),
+        (["image", "inspect", "busybox", "--format", "{{.Id}} {{.Config.Cmd}}"], None),
+        (["build", "-q", "ctx"], None),
+    ):
+        raw = {"DOCKER_HOST": guard.engine.host}
+        direct = guard.cli(*words, program=program, input=text, check=False, env=raw)
+        guarded = guard.cli(*words, program=program, input=text, check=False)
+        assert guarded.returncode == direct.returncode, words
+        assert guarded.stdout == direct.stdout, words
+        assert guarded.stderr == direct.stderr, words
+
+
+def test_terminal_with_resize(guard: Guard) -> None:
+    import pexpect
+
+    child = pexpect.spawn(
+        newest_cli(),
+        ["run", "--rm", "-it", "busybox", "sh"],
+        env=guard.environment,
+        dimensions=(31, 97),
+        timeout=30,
+        encoding="utf-8",
+    )
+    child.expect_exact("/ # ")
+    child.sendline("stty size; echo d''one")
+    child.expect_exact("31 97")
+    child.expect_exact("done")
+    child.setwinsize(41, 101)
+    child.sendline("until [ \"$(stty size)\" = '41 101' ]; do :; done; echo re''sized")
+    child.expect_exact("resized")
+    child.sendline("exit 6")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, child.signalstatus) == (6, None)
+
+
+@pytest.fixture
+def sdk(guard: Guard) -> Any:
+    import docker
+
+    client = docker.DockerClient(base_url=f"unix://{guard.socket}")
+    yield client
+    client.close()
+
+
+def test_sdk(guard: Guard, sdk: Any) -> None:
+    assert sdk.containers.run("busybox", "echo from the sdk", remove=True) == b"from the sdk\n"
+    volumes = {str(guard.project): {"bind": "/w", "mode": "rw"}}
+    container = sdk.containers.run(
+        "busybox", "sleep 99", detach=True, volumes=volumes, ports={"80/tcp": None}
+    )
+    try:
+        container.reload()
+        assert container.status == "running"
+        assert container.exec_run("cat /nosuch").exit_code == 1
+        assert container.exec_run("echo in", demux=True).output[0] == b"in\n"
+        assert container.attrs["Mounts"][0]["Source"] == str(guard.project)
+        ports = container.ports["80/tcp"]
+        assert len({binding["HostPort"] for binding in ports}) == 1
+        stats = container.stats(stream=False)
+        assert stats["id"] == container.id
+        bits, _ = container.get_archive("/etc/passwd")
+        assert b"root" in b"".join(bits)
+    finally:
+        container.remove(force=True)
+    image, _ = sdk.images.build(fileobj=dockerfile(), tag="guard-test-sdk:1")
+    assert image.id in guard.owned()["images"]
+    sdk.images.remove("guard-test-sdk:1")
+    network = sdk.networks.create("sdknet")
+    assert network.id in guard.owned()["networks"]
+    network.remove()
+
+
+def dockerfile() -> Any:
+    import io
+
+    return io.BytesIO(b"FROM busybox\nRUN echo sdk > /x\n")
+
+
+def test_testcontainers(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = pytest.importorskip("testcontainers.core.container")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{guard.socket}")
+    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+    container = core.DockerContainer("postgres:15").with_exposed_ports(5432)
+    with container as started:
+        port = int(started.get_exposed_port(5432))
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+                    if sock.recv(100).startswith(b"stand-in for postgres"):
+                        break
+            except OSError:
+                continue
