@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from tests.engines.api import Api
 from tests.engines.certificates import certificates
-from tests.engines.layout import DOCKER_GROUP_ID, KINDS, MARK_VARIABLE, TLS_PORT, USER, USER_ID
-from tests.engines.room import clear_room, enter, holder_of, marked, open_room, room_mtu
+from tests.engines.layout import DOCKER_GROUP_ID, KINDS, TLS_PORT, USER, USER_ID
+from tests.engines.processes import mark, marked, read_pid
+from tests.engines.room import clear_room, enter, holder_of, open_room, room_mtu
 from tests.engines.shell import (
     EngineError,
     alive,
     command_name,
-    read_pid,
     say,
     start_detached,
     stop,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _READY_SECONDS = 30
 _STOP_SECONDS = 20
+_PID_FILE = "daemon.pid"
 _OWN_PID_FILE = "docker.pid"
 
 
@@ -79,7 +80,7 @@ def launch(place: Place) -> None:
     say(f"starting engine {place.name}")
     command = [*command, "--config-file", str(config)]
     pid = start_in_root(place, holder, (place.run / "root").resolve(), command, place.log)
-    _pid_file(place).write_text(str(pid))
+    (place.run / _PID_FILE).write_text(str(pid))
     api = Api(place.socket)
     try:
         wait_for(
@@ -114,11 +115,7 @@ def end(place: Place, *, force: bool = False) -> None:
 
 def daemon_pid(place: Place) -> int | None:
     """Return the process id of a running daemon."""
-    return read_pid(_pid_file(place))
-
-
-def _pid_file(place: Place) -> Path:
-    return place.run / "daemon.pid"
+    return read_pid(place, _PID_FILE)
 
 
 def _end_of_log(place: Place) -> str:
@@ -133,7 +130,7 @@ def start_in_root(place: Place, holder: int, root: Path, command: Sequence[str],
     """
     bind = 'mount --bind "$0/usr" /usr; exec "$@"'
     private = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", bind, str(root)]
-    clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"{MARK_VARIABLE}={place.name}"]
+    clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin", mark(place)]
     return start_detached([*enter(holder), *clean, *private, *command], log)
 
 

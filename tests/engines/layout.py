@@ -13,8 +13,6 @@ CACHE = Path("/var/cache/claudy-test")
 INSTANCE_VARIABLE = "CLAUDY_TEST_INSTANCE"
 ENGINE_VARIABLE = "CLAUDY_TEST_ENGINE"
 """Set in a room for the tests: the kind of its engine."""
-MARK_VARIABLE = "CLAUDY_TEST_PART_OF"
-"""Set for a daemon and all it starts: the name of the engine that they belong to."""
 
 USER = "claudy-test"
 """The ordinary user that every room has: rootless engines run as it, tests may."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from tests.engines.daemon import start_in_root
 from tests.engines.layout import PASSWORD_REGISTRY_PORT, REGISTRY_PORT
+from tests.engines.processes import read_pid
 from tests.engines.room import enter, holder_of
-from tests.engines.shell import EngineError, read_pid, run, say, wait_for
+from tests.engines.shell import EngineError, run, say, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +37,8 @@ def start_registries(place: Place, root: Path) -> None:
     password.write_text(_HTPASSWD)
     login = {"htpasswd": {"realm": "claudy tests", "path": str(password)}}
     for port, auth in ((REGISTRY_PORT, {}), (PASSWORD_REGISTRY_PORT, login)):
-        pid_file = place.run / f"registry-{port}.pid"
-        if read_pid(pid_file):
+        pid_file = f"registry-{port}.pid"
+        if read_pid(place, pid_file):
             continue
         say(f"starting the registry on port {port} of {place.name}")
         config = place.run / f"registry-{port}.json"  # JSON is YAML too
@@ -57,7 +58,7 @@ def start_registries(place: Place, root: Path) -> None:
         )
         command = ["docker-registry", "serve", str(config)]
         pid = start_in_root(place, holder, root, command, place.data / f"registry-{port}.log")
-        pid_file.write_text(str(pid))
+        (place.run / pid_file).write_text(str(pid))
         wait_for(lambda: _listens(holder, port), 10, f"the registry on port {port}")  # noqa: B023
 
 

@@ -9,36 +9,27 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.engines.layout import (
-    DATA,
-    DOCKER_GROUP_ID,
-    MARK_VARIABLE,
-    RUN,
-    USER,
-    USER_ID,
+from tests.engines.layout import DATA, DOCKER_GROUP_ID, USER, USER_ID
+from tests.engines.network import (
+    addresses,
+    connect,
+    disconnect,
+    name_servers,
+    read_text,
+    take_slot,
 )
-from tests.engines.shell import (
-    EngineError,
-    command_name,
-    locked,
-    read_pid,
-    run,
-    start_detached,
-    stop,
-    wait_for,
-)
+from tests.engines.processes import marked, namespace, processes, read_number
+from tests.engines.shell import EngineError, command_name, run, start_detached, stop, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.engines.layout import Place
 
-_SLOTS = 250
-_NETWORK = "10.213"
+_INIT = 1
 
 # The new /run is filled and put in place while its parents are still private to this namespace:
 # mounts can't be moved below shared ones. Sharing comes last, so that daemons get later mounts.
@@ -79,26 +70,21 @@ ip route add default via "$outside"
 
 def open_room(place: Place) -> int:
     """Make the room of an engine if it is not there, and return the process that holds it open."""
-    holder = read_pid(_pid_file(place))
+    holder = holder_of(place)
     if holder:
         return holder
     place.run.mkdir(parents=True, exist_ok=True)
     place.data.mkdir(parents=True, exist_ok=True)
-    slot = _take_slot(place)
+    slot = take_slot(place)
     _write_etc(place.run / "etc")
     holder = start_detached(
         ["unshare", "--mount", "--net", "--propagation", "slave", "sleep", "infinity"],
         place.data / "room.log",
     )
     try:
-        wait_for(lambda: _entered(holder), 10, f"the room of {place.name}")
-        _connect(slot, holder)
-        variables = {
-            "data": str(place.data),
-            "run": str(place.run),
-            "inside": f"{_NETWORK}.{slot}.2",
-            "outside": f"{_NETWORK}.{slot}.1",
-        }
+        wait_for(lambda: _is_holder(holder), 10, f"the room of {place.name}")
+        connect(slot, holder)
+        variables = {"data": str(place.data), "run": str(place.run), **addresses(slot)}
         script = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         run([*enter(holder), "sh", "-c", script + _FURNISH])
     except EngineError:
@@ -115,7 +101,8 @@ def enter(holder: int) -> list[str]:
 
 def holder_of(place: Place) -> int | None:
     """Return the process that holds a room open, if there is one."""
-    return read_pid(_pid_file(place))
+    holder = read_number(_pid_file(place))
+    return holder if holder and _is_holder(holder) else None
 
 
 def clear_room(place: Place) -> None:
@@ -127,59 +114,33 @@ def clear_room(place: Place) -> None:
         stop(holder, seconds=5)
     _pid_file(place).unlink(missing_ok=True)
     _remove_cgroups(place)
-    for slot in _slots_of(place):
-        _disconnect(slot)
-        (RUN / "slots" / str(slot)).unlink()
+    disconnect(place)
 
 
 def _pid_file(place: Place) -> Path:
     return place.run / "room.pid"
 
 
-def _entered(holder: int) -> bool:
-    return command_name(holder) == "sleep" and all(
-        _namespace(holder, name) != _namespace(os.getpid(), name) for name in ("mnt", "net")
+def _is_holder(pid: int) -> bool:
+    # Never this machine's own namespaces, whatever an old pid file says: a room is cleared.
+    return command_name(pid) == "sleep" and all(
+        namespace(pid, name) not in (None, namespace(_INIT, name)) for name in ("mnt", "net")
     )
-
-
-def marked(place: Place) -> list[int]:
-    """Return the processes that the harness started for an engine, and what those started."""
-    mark = f"{MARK_VARIABLE}={place.name}".encode()
-    found = []
-    for pid in _processes():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        if mark in environment.split(b"\0"):
-            found.append(pid)
-    return found
 
 
 def _inhabitants(place: Place, holder: int | None) -> list[int]:
     """Return the processes of a room and of its containers, by namespace and by cgroup."""
     found = set(marked(place))
-    rooms = {_namespace(holder, "net")} if holder else set()
+    rooms = {namespace(holder, "net")} if holder else set()
     # A rootless engine's containers are in no cgroup of its own, but in its user namespace.
-    users = {_namespace(pid, "user") for pid in found} - {_namespace(os.getpid(), "user"), None}
-    for pid in _processes():
-        if _namespace(pid, "net") in rooms or _namespace(pid, "user") in users:
+    users = {namespace(pid, "user") for pid in found} - {namespace(os.getpid(), "user"), None}
+    for pid in processes():
+        if namespace(pid, "net") in rooms or namespace(pid, "user") in users:
             found.add(pid)
     for group in _cgroups(place):
         for procs in group.glob("**/cgroup.procs"):
             found.update(int(pid) for pid in procs.read_text().split())
     return sorted(found - {holder, os.getpid()})
-
-
-def _processes() -> list[int]:
-    return [int(process.name) for process in Path("/proc").glob("[0-9]*")]
-
-
-def _namespace(pid: int, name: str) -> str | None:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/{name}")
-    except OSError:
-        return None
 
 
 def _cgroups(place: Place) -> list[Path]:
@@ -192,72 +153,6 @@ def _remove_cgroups(place: Place) -> None:
         for group in sorted([top, *top.glob("**/")], reverse=True):
             if group.is_dir():
                 group.rmdir()
-
-
-def _slots_of(place: Place) -> list[int]:
-    return [int(file.name) for file in (RUN / "slots").glob("*") if file.read_text() == place.name]
-
-
-def _take_slot(place: Place) -> int:
-    slots = RUN / "slots"
-    slots.mkdir(parents=True, exist_ok=True)
-    with locked(RUN / "slots.lock"):
-        taken = _slots_of(place)
-        if taken:
-            return taken[0]
-        cables = {path.name for path in Path("/sys/class/net").glob(_cable("*"))}
-        free = next(
-            n for n in range(1, _SLOTS) if not (slots / str(n)).exists() and _cable(n) not in cables
-        )
-        (slots / str(free)).write_text(place.name)
-    return free
-
-
-def _connect(slot: int, holder: int) -> None:
-    """Give a room a cable to the host, and the host's way out."""
-    outside = _way_out()
-    mtu = Path(f"/sys/class/net/{outside}/mtu").read_text().strip()
-    cable = _cable(slot)
-    _disconnect(slot)
-    peer = ["peer", "name", "eth0", "mtu", mtu, "netns", str(holder)]
-    run(["ip", "link", "add", cable, "mtu", mtu, "type", "veth", *peer])
-    run(["ip", "address", "add", f"{_NETWORK}.{slot}.1/30", "dev", cable])
-    run(["ip", "link", "set", cable, "up"])
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    for rule in _rules(slot):
-        table, chain, *rest = rule
-        run(["iptables", "-w", "-t", table, "-I", chain, "1", *rest])
-
-
-def _disconnect(slot: int) -> None:
-    for table, chain, *rest in _rules(slot):
-        rule = ["iptables", "-w", "-t", table, "-D", chain, *rest]
-        while subprocess.run(rule, capture_output=True, check=False).returncode == 0:
-            pass
-    subprocess.run(["ip", "link", "delete", _cable(slot)], capture_output=True, check=False)
-
-
-def _rules(slot: int) -> list[list[str]]:
-    net = f"{_NETWORK}.{slot}.0/30"
-    cable = _cable(slot)
-    note = ["-m", "comment", "--comment", f"claudy-test {slot}"]
-    return [
-        ["nat", "POSTROUTING", "-s", net, "!", "-o", cable, *note, "-j", "MASQUERADE"],
-        ["filter", "FORWARD", "-i", cable, *note, "-j", "ACCEPT"],
-        ["filter", "FORWARD", "-o", cable, *note, "-j", "ACCEPT"],
-    ]
-
-
-def _cable(slot: int | str) -> str:
-    return f"claudytest{slot}"
-
-
-def _way_out() -> str:
-    words = run(["ip", "-4", "route", "show", "default"]).split()
-    if "dev" not in words:
-        message = "this machine has no default route: nothing to connect a test engine to"
-        raise EngineError(message)
-    return words[words.index("dev") + 1]
 
 
 def room_mtu(holder: int) -> int:
@@ -278,28 +173,10 @@ def _write_etc(etc: Path) -> None:
     added = {"passwd": user, "group": group, "subuid": ids, "subgid": ids}
     for name, lines in added.items():
         names = {line.partition(":")[0] for line in lines.splitlines()}
-        there = _read(Path("/etc", name)).splitlines(keepends=True)
+        there = read_text(Path("/etc", name)).splitlines(keepends=True)
         kept = [line for line in there if line.partition(":")[0] not in names]
         (etc / name).write_text("".join(kept) + lines)
-    (etc / "resolv.conf").write_text(_name_servers())
-
-
-def _name_servers() -> str:
-    """Return a resolv.conf without loopback addresses: those are the host's own."""
-    for source in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
-        lines = _read(Path(source)).splitlines(keepends=True)
-        own = ("nameserver 127.", "nameserver ::1")
-        usable = [line for line in lines if not line.startswith(own)]
-        if any(line.startswith("nameserver") for line in usable):
-            return "".join(usable)
-    return ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    (etc / "resolv.conf").write_text(name_servers())
 
 
 def command_in(place: Place, command: Sequence[str]) -> list[str]:

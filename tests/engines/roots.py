@@ -91,7 +91,7 @@ def slim_image() -> Path:
             partial = target.with_name(f"partial-{target.name}")
             partial.unlink(missing_ok=True)
             run(
-                ["mmdebstrap", "--variant=minbase", *_SLIM, _SLIM_SUITE, str(partial), *_mirror()],
+                ["mmdebstrap", "--variant=minbase", *_SLIM, _SLIM_SUITE, str(partial), *mirror()],
             )
             partial.rename(target)
     return target
@@ -109,7 +109,7 @@ def _unpack(suite: str, packages: list[str], target: Path) -> None:
                 f"--setup-hook={_MERGED_USR}",
                 suite,
                 str(unpacked),
-                *_mirror(),
+                *mirror(),
             ],
         )
         for name in ("iptables", "ip6tables"):
@@ -123,7 +123,7 @@ def _unpack(suite: str, packages: list[str], target: Path) -> None:
         unpacked.rename(target)
 
 
-def _mirror() -> list[str]:
+def mirror() -> list[str]:
     """Return the Debian mirror of the host's own apt sources; none: mmdebstrap's default."""
     question = ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)"]
     listing = run([*question, "Created-By: Packages"])

@@ -96,15 +96,6 @@ def command_name(pid: int) -> str:
         return ""
 
 
-def read_pid(path: Path) -> int | None:
-    """Return the live process that a pid file names, if there is one."""
-    try:
-        pid = int(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return pid if alive(pid) else None
-
-
 def stop(pid: int, *, seconds: float) -> None:
     """End a process: politely, and after that many seconds by force."""
     try:

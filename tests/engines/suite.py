@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COUNTS = ("tests", "failures", "errors", "skipped")
+_WATCH = ["--durations=10", "-o", "faulthandler_timeout=300"]
+"""Say where the time goes, and where a test hangs."""
 _NO_TESTS = 5
 """pytest's exit code when the selection is empty, which is no failure of a part."""
 
@@ -78,7 +80,7 @@ def _run_part(
     name: str, arguments: list[str], instance: str, reports: Path, turn: threading.Lock
 ) -> Outcome:
     report = reports / f"{name.replace(' ', '-')}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", *_WATCH, f"--junit-xml={report}", *arguments]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
     environment |= {INSTANCE_VARIABLE: instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(

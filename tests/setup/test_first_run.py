@@ -18,7 +18,7 @@ import pytest
 
 from tests.engines.layout import CACHE, Place
 from tests.engines.room import clear_room, enter, open_room, room_mtu
-from tests.engines.roots import _mirror, prepare_host
+from tests.engines.roots import mirror, prepare_host
 from tests.engines.shell import locked, run
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def machine(
     with locked(CACHE / f"{suite}-bare.lock"):
         if not archive.exists():
             partial = archive.with_suffix(".partial.tar")
-            run(["mmdebstrap", "--variant=minbase", suite, str(partial), *_mirror()])
+            run(["mmdebstrap", "--variant=minbase", suite, str(partial), *mirror()])
             partial.rename(archive)
     root = tmp_path_factory.mktemp("machine") / "root"
     root.mkdir()

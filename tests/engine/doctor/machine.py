@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.engines.layout import CACHE, Place
 from tests.engines.room import clear_room, enter, open_room
-from tests.engines.roots import _mirror
+from tests.engines.roots import mirror
 from tests.engines.shell import alive, locked, run, start_detached, stop, wait_for
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def make_root(target: Path) -> None:
         if not archive.exists():
             partial = archive.with_suffix(".partial.tar")
             include = f"--include={','.join(PACKAGES.split())}"
-            run(["mmdebstrap", "--variant=minbase", include, SUITE, str(partial), *_mirror()])
+            run(["mmdebstrap", "--variant=minbase", include, SUITE, str(partial), *mirror()])
             partial.rename(archive)
     target.mkdir(parents=True)
     run(["tar", "-xpf", str(archive), "-C", str(target), "--exclude=./dev/*"])
