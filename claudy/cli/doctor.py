@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import Console
-from claudy.errors import ClaudyError, UsageError
+from claudy.errors import ClaudyError, Terminated, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +58,8 @@ def doctor(
     from claudy.doctor.context import Question
     from claudy.host.finding import this_host
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     console = Console(os.environ, quiet=quiet, debug=debug, yes=yes, no_input=no_input)
     writer = writer_for(console, as_json=as_json)
     if list_checks:
@@ -69,6 +73,11 @@ def doctor(
     report, fixes = _examine(chosen, question, writer, console if fix else None)
     writer.finish(report, fixes)
     return 0 if report.ok else 1
+
+
+def _terminate(number: int, _frame: object) -> None:
+    """Let what was begun be undone before the end."""
+    raise Terminated(number)
 
 
 def _chosen(catalogue: Sequence[Check], ids: Sequence[str]) -> tuple[Check, ...]:
@@ -107,7 +116,8 @@ def _examine(
     for _ in range(ROUNDS):
         context = Context(question)
         writer.start()
-        report = run_checks(chosen, context, on_result=writer.result)
+        with closing(context):
+            report = run_checks(chosen, context, on_result=writer.result)
         if before is not None:
             writer.changed(before, report)
         new = (

@@ -6,6 +6,7 @@ out, those that need it read. Failures are raised to whoever asks.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from claudy.sandbox.project import Project, find_project
 from claudy.settings.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from claudy.doctor.inside import Inside
     from claudy.host.finding import Host
@@ -57,6 +58,7 @@ class Context:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.host = question.host
+        self._undo = ExitStack()
 
     @cached_property
     def place(self) -> Place:
@@ -107,6 +109,14 @@ class Context:
             host_source=_source(settings, "host"),
             context_source=_source(settings, "context"),
         )
+
+    def on_close(self, undo: Callable[..., object], *args: object) -> None:
+        """Have something undone when the run is over, however it ends."""
+        self._undo.callback(undo, *args)
+
+    def close(self) -> None:
+        """Undo what has not been undone, the last first."""
+        self._undo.close()
 
     @property
     def nested(self) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
 from claudy.errors import APIError, EngineError
 from claudy.host.refusals import explain
@@ -30,8 +31,6 @@ from claudy.sandbox.project import too_wide
 from claudy.sandbox.sessionenv import session_env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claudy.doctor.context import Context
     from claudy.engine.client import Engine
     from claudy.sandbox.start import Prepared
@@ -111,12 +110,11 @@ def look_inside(context: Context) -> Inside:
     rows, columns = context.question.rows or SIZE[0], context.question.columns or SIZE[1]
     sentinel = f".claudy-doctor-{token}"
     text = files("claudy.doctor").joinpath("inside.sh").read_text(encoding="utf-8")
-    label = f"{LABEL}={token}"
     session = Session(
         id=token * 2,
         command=(
             *("sh", "-c", text, "claudy-doctor"),
-            *(token, sentinel, f"{plan.name}-sibling", label, hostname),
+            *(token, sentinel, f"sibling-of-{plan.name}", hostname),
         ),
         env=(
             ("CLAUDY_DOCTOR_IMAGE", plan.image),
@@ -129,38 +127,41 @@ def look_inside(context: Context) -> Inside:
     )
     engine = context.engine()
     path = os.path.join(context.project.path, sentinel)
+    # Undone the other way round: first nothing runs any more, then nothing is left of it.
+    there = _write_sentinel(path, token, context)
+    _start_guard(prepared, context)
+    context.on_close(_clear, context.engine(), plan.name)
     try:
-        with _guard(prepared), _sentinel(path, token) as there:
-            output = _run(engine, plan, session)
-            written, content = _written(path + ".answer")
+        output = _run(engine, plan, session)
+        written, content = _written(path + ".answer")
     finally:
-        _clear(engine, plan, label)
+        context.close()
     answers = _parse(output, token)
     return Inside(answers, token, written, content, there, (rows, columns), hostname)
 
 
-@contextlib.contextmanager
-def _guard(prepared: Prepared) -> Iterator[None]:
-    """Have the sandbox's guard running, in guard mode."""
+def _start_guard(prepared: Prepared, context: Context) -> None:
+    """Start the sandbox's guard, in guard mode."""
     if prepared.guard is None:
-        yield
         return
     starting = prepared.guard.start()
-    try:
-        starting.wait()
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.kill(starting.pid, signal.SIGTERM)
-            os.waitpid(starting.pid, 0)
-        sweep(prepared.guard.directory)
+    context.on_close(sweep, prepared.guard.directory)
+    context.on_close(_end, starting.pid)
+    starting.wait()
+
+
+def _end(pid: int) -> None:
+    """End a child process."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
 
 
 def _thrown_away(plan: Plan, name: str) -> Plan:
-    """Return the plan under another name, with a home of its own."""
+    """Return the plan under another name, with an anonymous home that goes with the container."""
     labels = ((LABEL, name.removeprefix(PREFIX)),)
     mounts = tuple(
-        replace(mount, source=name, labels=labels)
+        replace(mount, source="", labels=())
         if mount.kind == "volume" and mount.source.startswith("claudy-home-")
         else mount
         for mount in plan.mounts
@@ -193,34 +194,32 @@ def _run(engine: Engine, plan: Plan, session: Session) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _clear(engine: Engine, plan: Plan, label: str) -> None:
-    """Remove the container, its sibling and its volumes, whatever happened."""
-    from claudy.engine.jsonc import dumps
-
-    filters: dict[str, str | bool] = {"filters": dumps({"label": [label]}).decode(), "all": True}
+def _clear(engine: Engine, name: str) -> None:
+    """Remove the container and its sibling; they are gone by themselves if all went well."""
+    filters: dict[str, str | bool] = {"filters": dumps({"name": [name]}).decode(), "all": True}
     with contextlib.suppress(EngineError):
-        for found in engine.call("GET", "/containers/json", filters):
-            remove(engine, found["Id"])
-        for mount in plan.mounts:
-            if mount.kind == "volume" and mount.source == plan.name:
-                engine.call("DELETE", f"/volumes/{mount.source}", {"force": True})
+        # Again after the removal: what was removed may just have started the sibling.
+        while found := engine.call("GET", "/containers/json", filters):
+            for container in found:
+                remove(engine, container["Id"])
 
 
-@contextlib.contextmanager
-def _sentinel(path: str, token: str) -> Iterator[bool]:
-    """Write a file into the project for as long as it is needed; yield whether it could be."""
+def _write_sentinel(path: str, token: str, context: Context) -> bool:
+    """Write a file into the project for as long as it is needed; return whether it could be."""
+    for name in (path, path + ".answer"):
+        context.on_close(_unlink, name)
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(token)
-        there = True
     except OSError:
-        there = False
-    try:
-        yield there
-    finally:
-        for name in (path, path + ".answer"):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+        return False
+    return True
+
+
+def _unlink(path: str) -> None:
+    """Remove a file that may not be there."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _written(path: str) -> tuple[tuple[int, int] | None, str]:

@@ -1,15 +1,14 @@
 # What doctor asks from inside a sandbox: one run, everything side by side, a line per answer.
 #
-#   sh -c TEXT claudy-doctor TOKEN SENTINEL NAME LABEL HOSTNAME
+#   sh -c TEXT claudy-doctor TOKEN SENTINEL NAME HOSTNAME
 #
 # TOKEN     random word; every line of the answer starts with it
 # SENTINEL  name of a file in /workspace that the host has written, if it could
 # NAME      name for a sibling container
-# LABEL     label by which the sibling is found again
 # HOSTNAME  a name that the host can resolve, empty if it resolves none
 #
 # Needs a POSIX shell alone: whatever is missing is an answer too.
-token=$1 sentinel=$2 name=$3 label=$4 hostname=$5
+token=$1 sentinel=$2 name=$3 hostname=$4
 say() { printf '%s %s %s\n' "$token" "$1" "$(printf '%s' "$2" | tr '\r\n' '  ')"; }
 within() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
 socket=/var/run/docker.sock
@@ -59,7 +58,7 @@ sibling() {
     server='$s = IO::Socket::INET->new(Listen => 5, LocalPort => 8080) or die; alarm 30;
         while ($c = $s->accept) { sysread $c, $_, 999; print $c "HTTP/1.0 200 OK\r\n\r\n", $ENV{TOKEN}; last }'
     image=$CLAUDY_DOCTOR_IMAGE
-    if ! out=$(within 10 docker run -d --rm --name "$name" --label "$label" --user 65534 \
+    if ! out=$(within 10 docker run -d --rm --name "$name" --user 65534 \
         -e TOKEN="$token" -p 127.0.0.1::8080 --entrypoint perl "$image" -MIO::Socket::INET -e "$server" 2>&1)
     then
         say no-sibling "$out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, ok, warn
 from claudy.engine.jsonc import dumps
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from claudy.doctor.context import Context
 
-LABELS = ("claudy.sandbox", "claudy.doctor", "claudy.probe")
-AGE = 120.0  # seconds after which doctor's own containers can't be in use any more
+SANDBOXES = {"label": ["claudy.sandbox"]}
+SHORT_LIVED = ({"label": ["claudy.probe"]}, {"name": ["claudy-doctor-"]})
+AGE = 120.0  # seconds after which what is short-lived can't be in use any more
 DEAD = {"created", "exited", "dead"}
 
 
@@ -38,19 +39,12 @@ def leftovers(context: Context, now: float) -> Iterator[tuple[str, str]]:
         now: seconds since the epoch.
     """
     engine = context.engine()
-    for label in LABELS:
-        query: dict[str, str | bool] = {"all": True, "filters": dumps({"label": [label]}).decode()}
+    for wanted in (SANDBOXES, *SHORT_LIVED):
+        query: dict[str, str | bool] = {"all": True, "filters": dumps(wanted).decode()}
         for container in engine.call("GET", "/containers/json", query):
-            if _is_dead(container, label, now):
+            old = now - float(container.get("Created") or now) > AGE
+            if old and (wanted is not SANDBOXES or container.get("State") in DEAD):
                 yield container["Id"], str((container.get("Names") or ["?"])[0]).lstrip("/")
-
-
-def _is_dead(container: dict[str, Any], label: str, now: float) -> bool:
-    """Return whether a container is nobody's: stopped, or one of doctor's own grown old."""
-    old = now - float(container.get("Created") or now) > AGE
-    if label == "claudy.sandbox":
-        return container.get("State") in DEAD and old
-    return old
 
 
 CHECK = Check("leftovers", "Leftovers", run, ("daemon",))
