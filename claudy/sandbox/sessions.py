@@ -17,6 +17,14 @@ KILLED = 137
 _NOT_FOUND, _CONFLICT = 404, 409
 _END_TIMEOUT = 60.0
 
+# The engine itself looks for keys to detach (Ctrl-P Ctrl-Q unless told otherwise) and holds back
+# what may begin them (moby daemon `stream/attach.go`, moby/term `proxy.go`). So they begin with
+# what nobody types: bytes that UTF-8 does not have. An exec takes its keys in JSON, which can't
+# carry those; there it is a NUL (Ctrl-Space), of all keys the one whose effect can wait for the
+# next, and a sequence that no keyboard makes.
+_NO_KEYS = ",".join(chr(0xDC00 + byte) for byte in (0xFF, 0xFE, 0xFF, 0xFD, 0xFF))
+_NO_KEYS_JSON = "ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@,ctrl-^,ctrl-@,ctrl-_"
+
 # Sets the terminal's size before the command can ask for it (the API can only from 1.42 on), and
 # lets a shell report a command that can't be run, in the same words and with the same code (126,
 # 127) as the first session's.
@@ -63,7 +71,14 @@ def run_first(
         "POST", "/containers/create", {"name": plan.name}, create_body(plan, session)
     )
     container = str(answer["Id"])
-    query = {"stream": True, "stdin": session.stdin, "stdout": True, "stderr": True}
+    query: dict[str, str | int | bool] = {
+        "stream": True,
+        "stdin": session.stdin,
+        "stdout": True,
+        "stderr": True,
+    }
+    if session.tty:
+        query["detachKeys"] = _NO_KEYS
     attach = engine.start_hijack(f"/containers/{container}/attach", query)
     waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
     sock, first = attach.finish()
@@ -124,6 +139,8 @@ def run_exec(
         "Cmd": ["sh", "-c", _EXEC, "claudy", *session.size, *session.command],
         "Env": [f"CLAUDY_SESSION={session.id}", *session.environment()],
     }
+    if session.tty:
+        body["DetachKeys"] = _NO_KEYS_JSON
     options: dict[str, Any] = {"Detach": False, "Tty": session.tty}
     if session.tty and session.rows:
         body["ConsoleSize"] = options["ConsoleSize"] = [session.rows, session.columns]
