@@ -56,25 +56,31 @@ class Sandboxes:
             f"{count} running sandboxes of {self.project}",
         )
 
-    def processes(self) -> list[str]:
-        """Return the command lines of all processes inside; none if nothing runs."""
-        lines: list[str] = []
+    def processes(self) -> list[tuple[str, str]]:
+        """Return state and command line of all processes inside; none if nothing runs."""
+        found: list[tuple[str, str]] = []
         for one in self.all():
+            query = {"ps_args": "-eo pid,stat,args"}
             try:
-                top = self.api.request("GET", f"/containers/{one['Id']}/top", {"ps_args": "-eo pid,args"})
+                top = self.api.request("GET", f"/containers/{one['Id']}/top", query)
             except EngineError:
                 continue
-            lines += [row[-1] for row in top["Processes"]]
-        return lines
+            found += [(row[1], row[2]) for row in top["Processes"]]
+        return found
 
-    def wait_process(self, text: str) -> None:
-        """Wait until a process with that text in its command line runs inside."""
-        wait_for(
-            lambda: any(text in line for line in self.processes()), PATIENCE, f"{text!r} to run"
-        )
+    def runs(self, text: str, state: str = "") -> bool:
+        """Tell whether a process with that text in its command line runs inside.
+
+        Args:
+            text: Part of the command line.
+            state: How its state begins, as ps shows it (`S+`: waits, in the foreground).
+        """
+        return any(text in line and shown.startswith(state) for shown, line in self.processes())
+
+    def wait_process(self, text: str, state: str = "") -> None:
+        """Wait until such a process runs inside, in that state."""
+        wait_for(lambda: self.runs(text, state), PATIENCE, f"{text!r} to run")
 
     def wait_no_process(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until no process with that text in its command line runs inside."""
-        wait_for(
-            lambda: not any(text in line for line in self.processes()), seconds, f"{text!r} to end"
-        )
+        wait_for(lambda: not self.runs(text), seconds, f"{text!r} to end")

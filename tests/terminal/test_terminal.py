@@ -76,13 +76,16 @@ def test_a_full_screen_program_hears_of_a_resize(terminal: Terminal) -> None:
     assert terminal.end() == (130, None)
 
 
-def test_ctrl_c_interrupts_the_program_inside_and_nothing_else(terminal: Terminal) -> None:
-    terminal.enter("echo running-$((40+2)); sleep 1000")
-    terminal.expect("running-42")
+def test_ctrl_c_interrupts_the_program_inside_and_nothing_else(
+    terminal: Terminal, claudy: Claudy, project: Path
+) -> None:
+    terminal.enter("sleep 1001")
+    claudy.sandboxes(project).wait_process("sleep 1001", state="S+")
     terminal.type(CTRL_C)
     terminal.prompt()
     terminal.enter("echo code-$?")
     terminal.expect("code-130")
+    terminal.prompt()
     terminal.type("half a line")
     terminal.type(CTRL_C)
     terminal.prompt()
@@ -91,15 +94,19 @@ def test_ctrl_c_interrupts_the_program_inside_and_nothing_else(terminal: Termina
     assert terminal.end() == (3, None)
 
 
-def test_ctrl_z_stops_the_program_inside_and_fg_goes_on(terminal: Terminal) -> None:
-    terminal.enter("sh -c 'echo ready-$((40+2)); read line; echo got-$line'")
-    terminal.expect("ready-42")
+def test_ctrl_z_stops_the_program_inside_and_fg_goes_on(
+    terminal: Terminal, claudy: Claudy, project: Path
+) -> None:
+    sandboxes = claudy.sandboxes(project)
+    terminal.enter("sleep 1002")
+    sandboxes.wait_process("sleep 1002", state="S+")
     terminal.type(CTRL_Z)
     terminal.expect("Stopped")
     terminal.prompt()
+    sandboxes.wait_process("sleep 1002", state="T")
     terminal.enter("fg")
-    terminal.enter("it")
-    terminal.expect("got-it\r\n")
+    sandboxes.wait_process("sleep 1002", state="S+")
+    terminal.type(CTRL_C)
     terminal.prompt()
     terminal.enter("exit 0")
 
@@ -114,9 +121,10 @@ def test_ctrl_p_recalls_at_once_and_no_keys_detach(terminal: Terminal) -> None:
     terminal.expect("echo remember-$((40+2))")  # before any other key is pressed
     terminal.type(CTRL_C)
     terminal.prompt()
-    terminal.enter("read -rsn2 keys; printf '%s' \"$keys\" | od -An -tx1")
+    terminal.enter("stty raw -echo; echo rea''dy; head -c 2 | od -An -tx1; stty sane")
+    terminal.expect("ready")
     terminal.type(CTRL_P + CTRL_Q)
-    terminal.expect(" 10 11\r\n")
+    terminal.expect(" 10 11")
     terminal.prompt()
     terminal.enter("exit 5")
 
