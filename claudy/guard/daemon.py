@@ -158,7 +158,7 @@ class Daemon:
         query: Query = (),
         *,
         version: tuple[int, int] | None = None,
-        body: bytes | Iterable[bytes] | None = None,
+        body: bytes | Iterable[bytes | bytearray] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Query = (),
         client: socket.socket | None = None,
@@ -190,7 +190,7 @@ class Daemon:
         where: str,
         query: Query,
         headers: Query,
-        body: bytes | Iterable[bytes] | None,
+        body: bytes | Iterable[bytes | bytearray] | None,
         client: socket.socket | None,
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
@@ -255,12 +255,14 @@ def _head(method: bytes, target: str, fields: Query) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _send_chunks(sock: socket.socket, pieces: Iterable[bytes]) -> None:
+def _send_chunks(sock: socket.socket, pieces: Iterable[bytes | bytearray]) -> None:
     """Send a chunked body; stop when the daemon has refused it already."""
     for piece in pieces:
         if piece:
             try:
-                sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+                sock.sendall(b"%x\r\n" % len(piece))
+                sock.sendall(piece)
+                sock.sendall(b"\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 return
     try:

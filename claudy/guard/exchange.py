@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from claudy.guard.sessions import Sessions
     from claudy.guard.start import Starter
 
-JSON_LIMIT = 64 * 1024 * 1024
+BLOCK = 256 * 1024
 _PASSED = {
     "content-type": "Content-Type",
     "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
@@ -126,7 +126,7 @@ class Exchange:
         *,
         path: str = "",
         query: Iterable[tuple[str, str]] | None = None,
-        body: bytes | Iterable[bytes] | None = None,
+        body: bytes | Iterable[bytes | bytearray] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
@@ -170,16 +170,28 @@ class Exchange:
             if self.row.method == "HEAD" or answer.status in {204, 304}:
                 self.client.answer(answer.status, b"", fields, head=True)
                 return
-            self.stream(answer.status, fields, answer.response.blocks())
+            self._pass_on(answer, fields)
 
-    def stream(self, status: int, fields: Mapping[str, str], blocks: Iterable[bytes]) -> None:
-        """Send an answer in pieces as they come."""
-        self.client.send_head(
-            status, {**fields, "Transfer-Encoding": "chunked", "Connection": "close"}
-        )
-        for block in blocks:
-            self.client.send_chunk(block)
-        self.client.end_chunks()
+    def _pass_on(self, answer: Answer, fields: dict[str, str]) -> None:
+        """Send the daemon's body on as it is framed; the daemon closes after it, and so does this.
+
+        A daemon that breaks off leaves the client a body that is visibly cut short.
+        """
+        chunked = "chunked" in answer.headers.get("transfer-encoding", "").lower()
+        length = answer.headers.get("content-length", "")
+        if not chunked and not length.isdigit():
+            fields["Transfer-Encoding"] = "chunked"
+            self.client.send_head(answer.status, {**fields, "Connection": "close"})
+            for block in answer.response.blocks():
+                self.client.send_chunk(block)
+            self.client.end_chunks()
+            return
+        framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": length}
+        self.client.send_head(answer.status, {**fields, **framing, "Connection": "close"})
+        source, block = answer.response.take()
+        while block or (block := source.recv(BLOCK)):
+            self.client.send(block)
+            block = b""
 
     def fields(self, answer: Answer) -> dict[str, str]:
         """Return the header fields that are passed on."""

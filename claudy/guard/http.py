@@ -106,7 +106,7 @@ class Client:
         self.sock.settimeout(None)
         return buffer[: end + 4], buffer[end + 4 :]
 
-    def body(self) -> Iterator[bytes]:
+    def body(self) -> Iterator[bytes | bytearray]:
         """Yield the request's body in pieces as they arrive.
 
         Raises:
@@ -115,11 +115,15 @@ class Client:
         if self._h11.they_are_waiting_for_100_continue:
             self._raw(self._h11.send(h11.InformationalResponse(status_code=100, headers=[])))
         self.sock.settimeout(BODY_SECONDS)
+        held = bytearray()  # a client's small chunks go on together
         while True:
             try:
                 event = self._h11.next_event()
                 if event is h11.NEED_DATA:
-                    self._h11.receive_data(self.sock.recv(BLOCK))
+                    if held:
+                        yield held
+                        held = bytearray()
+                    self._h11.receive_data(self.sock.recv(4 * BLOCK))
                     continue
             except h11.RemoteProtocolError as error:
                 raise invalid(f"malformed body: {error}") from error
@@ -127,7 +131,12 @@ class Client:
                 raise Denied(408, "claudy guard: the request body took too long.") from error
             if not isinstance(event, h11.Data):
                 break
-            yield bytes(event.data)
+            held += event.data
+            if len(held) >= BLOCK:
+                yield held
+                held = bytearray()
+        if held:
+            yield held
         self.sock.settimeout(None)
 
     def read_body(self, limit: int = MAX_SIZE) -> bytes:

@@ -148,7 +148,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _require_apart(settings: Settings) -> None:
-    """Refuse to guard a project that contains the guard's own files: the sandbox could edit them."""
+    """Refuse to guard a project with the guard's own files in it: the sandbox could edit them."""
     project = os.path.realpath(settings.project)
     for path in (settings.ledger, settings.log, settings.listen, settings.upstream):
         if path and os.path.realpath(path).startswith(project.rstrip("/") + "/"):

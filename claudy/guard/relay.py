@@ -48,7 +48,7 @@ class _Way:
             self.sink.shutdown(socket.SHUT_WR)
 
 
-def relay(
+def relay(  # noqa: C901 - one loop over both ways
     client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_daemon: bytes
 ) -> None:
     """Relay until the daemon is done, or the client is gone altogether.

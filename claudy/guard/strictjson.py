@@ -69,7 +69,7 @@ def _int64(digits: str, what: str) -> int:
     return number
 
 
-def _bound_depth(text: str, what: str) -> None:
+def _bound_depth(text: str, what: str) -> None:  # noqa: C901 - one small automaton
     depth, in_string, escaped = 0, False, False
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return

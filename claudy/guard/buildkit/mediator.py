@@ -181,8 +181,8 @@ class Mediator:
         self._by_upstream[call.upstream] = stream
         kept = [(n, v) for n, v in call.headers.items() if n in _PASSED]
         head = [
-            (":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", call.path),
-            ("content-type", "application/grpc"), ("te", "trailers"), *kept,
+            (":method", "POST"), (":scheme", "http"), (":authority", "localhost"),
+            (":path", call.path), ("content-type", "application/grpc"), ("te", "trailers"), *kept,
         ]  # fmt: skip
         self._up.send_headers(call.upstream, head)
         data = b"\0" + len(message).to_bytes(4, "big") + message

@@ -189,7 +189,9 @@ def _frontend(name: str) -> None:
         raise refused(f"the BuildKit frontend {name[:60]} is not allowed", "Use a Dockerfile.")
 
 
-def _options(options: dict[str, str], namespace: str) -> dict[str, str]:
+def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to bottom
+    options: dict[str, str], namespace: str
+) -> dict[str, str]:
     """Return frontend options; cache mounts become the project's own."""
     for name, value in options.items():
         if name == "force-network-mode":

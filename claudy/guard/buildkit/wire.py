@@ -110,8 +110,7 @@ def encode(message: Mapping[str, Any], table: Mapping[int, Slot]) -> bytes:
             values = [encode({"key": k, "value": v}, pair) for k, v in value.items()]
         else:
             values = [_bytes(slot, item) for item in (value if slot.many else [value])]
-        for item in values:
-            pieces.append(_number(number << 3 | _BYTES) + _number(len(item)) + item)
+        pieces += [_number(number << 3 | _BYTES) + _number(len(item)) + item for item in values]
     return b"".join(pieces)
 
 

@@ -19,7 +19,8 @@ _JSON = {"Content-Type": "application/json"}
 # the answer itself would tell what their labels, mounts and networks are.
 _VISIBLE = frozenset({"id", "name", "status", "ancestor"})
 _FILTERS = _VISIBLE | {
-    "label", "exited", "volume", "network", "publish", "expose", "health", "is-task", "since", "before",
+    "label", "exited", "volume", "network", "publish", "expose", "health", "is-task", "since",
+    "before",
 }  # fmt: skip
 
 
