@@ -29,9 +29,12 @@ def run(context: Context) -> Outcome:
         f"A container that was started inside is not at localhost:{port}:"
         f" {inside.get('sibling')[:200]}."
     )
-    finding = Finding("sibling-unreachable", message, "claudy --network host")
-    own = context.plan.network not in {"host", ""} or context.settings["publish"]
-    return warn(finding) if own else fail(finding)
+    if context.plan.network == "host":
+        return fail(Finding("sibling-unreachable", message, "claudy doctor --debug sibling"))
+    # A network of its own: ports of other containers are the host's, not the sandbox's.
+    guarded = context.settings["docker"] == "guard"
+    remedy = "claudy --docker host" if guarded else "claudy --network host"
+    return warn(Finding("sibling-unreachable", message, remedy))
 
 
 CHECK = Check("sibling", "Ports of containers", run, ("ping",))
