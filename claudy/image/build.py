@@ -138,6 +138,10 @@ def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = Fal
     }
     if recipe.platform != native_platform():
         query["platform"] = recipe.platform
+    if _remaps_users(workshop.engine):
+        # There the classic builder can't copy between stages (moby: "Container ID 1000042 cannot
+        # be mapped to a host ID"); the first one is complete, only not as small.
+        query["target"] = "root"
     transcript = Transcript()
     try:
         _run(workshop, query, recipe.context(), transcript)
@@ -149,6 +153,12 @@ def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = Fal
         words = transcript.error or "the engine ended the build without a result"
         raise build_failure(reference, transcript.step, words, tuple(transcript.tail))
     return transcript.image
+
+
+def _remaps_users(engine: Engine) -> bool:
+    """Whether the daemon runs with userns-remap."""
+    options = engine.call("GET", "/info").get("SecurityOptions") or ()
+    return any(option.startswith("name=userns") for option in options)
 
 
 def _run(
@@ -165,7 +175,7 @@ def _run(
 
 
 def _clear(engine: Engine, images: list[str]) -> None:
-    """Remove images that only the build needed; the first stage is twice the size of the result."""
+    """Remove images that only the build needed."""
     for image in images:
         try:
             remove_image(engine, image)

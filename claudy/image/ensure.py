@@ -55,11 +55,13 @@ class Ready:
         image: reference or id of the image to run, with the sandbox's user in its passwd.
         base: id of the image that it was derived from.
         has_init: it is made from claudy's own, so the session holder is in it.
+        reference: name of the image that it was derived from.
     """
 
     image: str
     base: str
     has_init: bool
+    reference: str
 
 
 def ensure_image(
@@ -95,7 +97,7 @@ def ensure_image(
         base, derived = _look(engine, reference)
         image = _image_for(base, user)
         if base and (dry or image == base or image in derived):
-            return Ready(image, base, has_init=True)
+            return Ready(image, base, has_init=True, reference=reference)
     if dry:
         return _would_be(engine, reference, user, bundled=not wanted)
     from claudy.image.events import Done
@@ -140,9 +142,9 @@ def _would_be(engine: Engine, reference: str, user: Account, *, bundled: bool) -
 
     found = None if bundled else find_image(engine, reference)
     if found is None:
-        return Ready(reference, reference, has_init=bundled)
+        return Ready(reference, reference, has_init=bundled, reference=reference)
     has_init = found.labels.get("claudy.image") == REPOSITORY
-    return Ready(_image_for(found.id, user), found.id, has_init)
+    return Ready(_image_for(found.id, user), found.id, has_init, reference)
 
 
 def _obtain(
@@ -166,7 +168,8 @@ def _obtain(
         base = found
     has_init = base.labels.get("claudy.image") == REPOSITORY
     if user.uid == 0:
-        return Ready(base.id, base.id, has_init)
+        return Ready(base.id, base.id, has_init, reference)
     from claudy.image.userimage import ensure_user_image
 
-    return Ready(ensure_user_image(workshop, base, user, reference), base.id, has_init)
+    image = ensure_user_image(workshop, base, user, reference)
+    return Ready(image, base.id, has_init, reference)
