@@ -188,7 +188,7 @@ def main(upstream: str) -> None:
             "9999",
         )
         words = {
-            "listen": path, "upstream": upstream, "project": project, "project-id": name, "sandbox": name,
+            "listen": path, "upstream": upstream, "project": project, "project-id": name, "sandbox": name,  # noqa: E501
             "ledger": root / "ledger", "log": root / "log", "uid": os.getuid(), "gid": os.getgid(),
         }  # fmt: skip
         began = time.perf_counter()
@@ -208,7 +208,7 @@ def main(upstream: str) -> None:
             ready = time.perf_counter() - began
             ask(path, "/_ping")
             print(
-                f"ready {ready * 1000:.0f} ms, first answer {(time.perf_counter() - began) * 1000:.0f} ms"
+                f"ready {ready * 1000:.0f} ms, first answer {(time.perf_counter() - began) * 1000:.0f} ms"  # noqa: E501
             )
             measure(upstream, path, project, process.pid)
         finally:

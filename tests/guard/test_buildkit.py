@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a Dockerfile's line is one line
 """BuildKit through the guard, with docker build, buildx and compose; and attacks on it."""
 
 from __future__ import annotations

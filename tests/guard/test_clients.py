@@ -1,4 +1,4 @@
-"""Clients other than the newest CLI: 20.10 and the machine's own, the SDK, Testcontainers, a terminal."""
+"""Other clients: older and newer CLIs, the SDK, Testcontainers, a terminal."""
 
 from __future__ import annotations
 
@@ -79,8 +79,9 @@ def test_terminal_with_resize(guard: Guard) -> None:
 
 @pytest.fixture
 def sdk(guard: Guard) -> Any:
-    import docker
+    import importlib
 
+    docker: Any = importlib.import_module("docker")
     client = docker.DockerClient(base_url=f"unix://{guard.socket}")
     yield client
     client.close()

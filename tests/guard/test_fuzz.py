@@ -1,4 +1,6 @@
-"""A fuzzer with the daemon as the oracle: what the guard accepts must mean there what it meant here."""
+"""A fuzzer with the daemon as the oracle: what is accepted must mean there what it meant here."""
+
+# ruff: noqa: E501 - tables
 
 from __future__ import annotations
 
@@ -18,6 +20,8 @@ from claudy.guard.target import parse
 from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.guard.conftest import Guard
 
 CASES = int(os.environ.get("CLAUDY_FUZZ_CASES", "150"))
@@ -57,7 +61,7 @@ SPELLINGS = st.sampled_from(NAMES).flatmap(
         [name, name, name, name.lower(), name.replace("s", "\u017f"), name + " "]
     )
 )
-DANGEROUS = {
+DANGEROUS: dict[str, Callable[[Any], bool]] = {
     "Privileged": lambda v: not v,
     "PidMode": lambda v: v == "",
     "UTSMode": lambda v: v == "",
@@ -172,7 +176,7 @@ def test_framing_gets_one_answer_at_most(guard: Guard, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_alone_with_odd_values(guard: Guard, name: str) -> None:
-    for value in (
+    odd: tuple[Any, ...] = (
         "\0",
         ["\0"],
         {"": ""},
@@ -183,7 +187,8 @@ def test_every_field_alone_with_odd_values(guard: Guard, name: str) -> None:
         "x" * 5000,
         [{}],
         1.5,
-    ):
+    )
+    for value in odd:
         answer = guard.create({name: value})
         assert "not understood" not in answer.message, (name, value)
         if answer.status == 201:
