@@ -1,5 +1,5 @@
-"""Fixtures that all tests share: real engines (`tests/engines/plugin.py`)."""
+"""Fixtures that all tests share, from real engines on, and a limit to hanging."""
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.engines.plugin"]
+pytest_plugins = ["tests.engines.plugin", "tests.engines.patience"]

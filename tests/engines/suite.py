@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COUNTS = ("tests", "failures", "errors", "skipped")
-_WATCH = ["--durations=10", "-o", "faulthandler_timeout=300"]
-"""Say where the time goes, and where a test hangs."""
+_WATCH = ["--durations=10"]
+"""Say where the time goes."""
 _NO_TESTS = 5
 """pytest's exit code when the selection is empty, which is no failure of a part."""
 

@@ -80,3 +80,16 @@ def test_the_suite_ends_in_one_line_that_counts_all(
     assert code == 1
     assert out[-1] == "1 passed, 1 failed, 0 skipped"
     assert any(line.startswith("[no engine] FAILED") for line in out)
+
+
+def test_a_test_that_hangs_fails_and_the_next_one_runs(project: Path) -> None:
+    hanging = "import signal, pytest\nfrom tests.engines import patience\npatience._SECONDS = 1\n"
+    (project / "test_it.py").write_text(
+        f"{hanging}def test_hangs(): signal.pause()\ndef test_ends(): pass\n"
+    )
+    (project / "conftest.py").write_text(hanging)
+
+    done = _pytest(project, "-p", "tests.engines.patience")
+
+    assert "test_hangs hangs: no end after 1 s" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
