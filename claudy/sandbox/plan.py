@@ -108,12 +108,10 @@ class Plan:
         from claudy.digest import sha256
         from claudy.record import replace
 
-        labels = tuple(
-            (k, v) for k, v in self.labels if k not in ("claudy.created", "claudy.config")
-        )
-        return sha256(
-            repr(replace(self, labels=labels, keep=False)).encode("utf-8", "surrogateescape")
-        ).hexdigest()
+        lasting = tuple(pair for pair in self.labels if pair[0] != "claudy.created")
+        mounts = tuple(replace(mount, labels=()) for mount in self.mounts)
+        compared = replace(self, labels=lasting, mounts=mounts, keep=False)
+        return sha256(repr(compared).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @record
