@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BUDGET = ("memory", "cpus", "pids", "containers", "ports")
 READY = b"ready"
+_SIGTERM = 15
 
 
 @record
@@ -94,6 +95,12 @@ class Starting:
                 why = file.read().strip().splitlines()
             reason = why[-1] if why else "it said nothing"
             raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
+
+    def stop(self) -> None:
+        """End the guard again and wait for it: its last act is to remove its socket."""
+        os.close(self._reader)
+        os.kill(self.pid, _SIGTERM)
+        os.waitpid(self.pid, 0)
 
 
 def guard_state(env: Mapping[str, str], project: Project) -> str:

@@ -197,6 +197,16 @@ class Launch:
                 except Vanished:
                     self.seat.lock()
                     self.seat.forget()
+                    known = {}
+            if not known and self.inputs is not None:
+                from claudy.sandbox.remembered import recall
+                from claudy.sandbox.start import Outdated
+
+                try:
+                    if prepared := recall(self):
+                        return prepared.open()
+                except Outdated:
+                    self.enter()
             self.seat.leave()
             self.seat.clear()
             self.seat.unlock()

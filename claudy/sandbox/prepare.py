@@ -11,7 +11,7 @@ from claudy.record import replace
 from claudy.sandbox.project import too_wide
 from claudy.sandbox.resolve import build_plan, sandbox_user
 from claudy.sandbox.sessionenv import session_env
-from claudy.sandbox.start import Prepared
+from claudy.sandbox.start import Image, Prepared
 from claudy.settings.load import load
 
 TYPE_CHECKING = False
@@ -109,7 +109,8 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
     )
     explain(f"image {ready.image}, from {ready.base}")
     explain(f"mode {settings['docker']} (from: {settings.source('docker')})")
-    return Prepared(launch, settings, plan, tuple(notices), guard)
+    image = Image(ready.reference, ready.base)
+    return Prepared(launch, settings, plan, tuple(notices), guard, image)
 
 
 def follow_endpoint(launch: Launch, settings: Settings) -> None:

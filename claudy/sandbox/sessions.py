@@ -48,6 +48,7 @@ def run_first(
     session: Session,
     *,
     created: Callable[[str], None],
+    starting: Callable[[], None],
     started: Callable[[str], None],
 ) -> tuple[int, bool]:
     """Create the container with a session as its first process and carry it.
@@ -56,7 +57,8 @@ def run_first(
         engine: the engine.
         plan: the container.
         session: what runs in it.
-        created: called with the container's id while the engine starts it.
+        created: called with the container's id before it is started; may raise.
+        starting: called while the engine starts it.
         started: called with the container's id once others may join.
 
     Returns:
@@ -82,13 +84,14 @@ def run_first(
     attach = engine.start_hijack(f"/containers/{container}/attach", query)
     waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
     sock, first = attach.finish()
-    starting = engine.begin("POST", f"/containers/{container}/start")
     created(container)
+    start = engine.begin("POST", f"/containers/{container}/start")
+    starting()
     running = False
 
     def on_started() -> None:
         nonlocal running
-        starting.finish()
+        start.finish()
         running = True
         if session.tty and engine.api < "1.42":
             _resize(engine, f"/containers/{container}/resize")
@@ -101,7 +104,7 @@ def run_first(
         session,
         resize=f"/containers/{container}/resize",
         mark=session.id,
-        watched={starting.fileno(): on_started},
+        watched={start.fileno(): on_started},
     )
     if not running:
         on_started()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from claudy.engine.client import Pending
     from claudy.sandbox.guarding import Guard, Starting
     from claudy.sandbox.launch import Launch
     from claudy.sandbox.plan import Plan
@@ -22,28 +23,53 @@ _TRIES = 6
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
+class Outdated(Exception):
+    """What was remembered is not true any more; nothing has been run."""
+
+
+@record
+class Image:
+    """What a plan's image was made from.
+
+    Args:
+        reference: name of the bundled image, or of the user's own.
+        id: what that name meant.
+    """
+
+    reference: str
+    id: str
+
+
 @record
 class Prepared:
     """A launch that knows what to start.
 
     Args:
         launch: the launch.
-        settings: the user's settings.
+        settings: the user's settings; only env, keep and pull if remembered.
         plan: the sandbox's container.
         notices: what to say when it starts.
         guard: how its guard is started, in guard mode.
+        image: what the plan's image was made from.
+        known: remembered from the last launch, not worked out now.
     """
 
     launch: Launch
-    settings: Settings
+    settings: Settings | Mapping[str, Any]
     plan: Plan
     notices: tuple[str, ...]
-    guard: Guard | None = None
+    guard: Guard | None
+    image: Image
+    known: bool = False
 
     def open(self) -> int:
-        """Open the session, in the running sandbox or in a new one."""
+        """Open the session, in the running sandbox or in a new one.
+
+        Raises:
+            Outdated: what was remembered can't be started.
+        """
         launch = self.launch
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             if launch.request.new:
                 return self._open_new()
             launch.enter()
@@ -51,7 +77,8 @@ class Prepared:
             if launch.request.recreate:
                 self._clear_way(known)
                 known = {}
-            if not known:
+            if not known and (attempt or self.guard):
+                # Without a guard to be started too early, the engine says so by itself.
                 known = self._adopt()
             try:
                 if known:
@@ -92,6 +119,7 @@ class Prepared:
 
         Raises:
             Vanished: the name was taken meanwhile.
+            Outdated: what was remembered can't be started.
         """
         launch = self.launch
         for notice in self.notices:
@@ -99,14 +127,19 @@ class Prepared:
         tty = launch.session.tty
         taken = session_env(self.settings["env"], launch.request.env, tty=tty)
         session = replace(launch.session, env=taken)
-
-        starting = self._start_guard()
+        asked = self._ask_image()
+        guard = self._start_guard()
 
         def created(container: str) -> None:
             launch.container = container
+            if asked and asked.finish()["Id"] != self.image.id:
+                raise Outdated
+
+        def starting() -> None:
             launch.watch()
-            if starting:
-                starting.wait()
+            self._remember()
+            if guard:
+                guard.wait()
 
         def started(container: str) -> None:
             launch.seat.write(self._record(container, pinned=self.plan.keep))
@@ -114,14 +147,52 @@ class Prepared:
 
         try:
             code, launch.gone = run_first(
-                launch.engine, self.plan, session, created=created, started=started
+                launch.engine,
+                self.plan,
+                session,
+                created=created,
+                starting=starting,
+                started=started,
             )
-        except APIError as error:
-            if error.status == _CONFLICT and launch.container == launch.name:
-                self._resolve_conflict()
-                raise Vanished from error
+        except (APIError, Outdated) as error:
+            if asked:
+                asked.close()
+            self._start_over(error, guard)
             raise
         return code
+
+    def _start_over(self, error: APIError | Outdated, guard: Starting | None) -> None:
+        """Clear the way for another try, if there is something that can be tried.
+
+        Raises:
+            Vanished: whatever had the name has gone.
+            Outdated: what was remembered has been taken back.
+        """
+        launch = self.launch
+        status = error.status if isinstance(error, APIError) else _NOT_FOUND
+        if status == _CONFLICT and launch.container == launch.name:
+            self._resolve_conflict()
+            raise Vanished from error
+        if status == _NOT_FOUND and self.known:
+            if launch.container != launch.name:
+                remove(launch.engine, launch.container)
+                launch.container = launch.name
+            if guard:
+                guard.stop()
+            raise Outdated from error
+
+    def _ask_image(self) -> Pending | None:
+        """Ask what a remembered image's name means now; the answer comes while it is used."""
+        if not self.known:
+            return None
+        return self.launch.engine.begin("GET", f"/images/{self.image.reference}/json")
+
+    def _remember(self) -> None:
+        """Keep what is being started for the next launch."""
+        if not self.known:
+            from claudy.sandbox.remembered import remember
+
+            remember(self)
 
     def _start_guard(self) -> Starting | None:
         """Start the sandbox's guard; it comes up while the engine makes the container."""
