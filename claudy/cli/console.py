@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_SIGPIPE = 13
 _RED, _DIM, _BOLD, _OFF = "\x1b[31m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 
@@ -65,10 +66,13 @@ class Console:
             data: the bytes.
 
         Raises:
-            BrokenPipeError: nobody reads them any more.
+            Terminated: nobody reads them any more.
         """
-        while data:
-            data = data[os.write(descriptor, data) :]
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        except BrokenPipeError as error:
+            raise Terminated(_SIGPIPE) from error  # click makes 1 of a broken pipe
 
     def notice(self, text: str) -> None:
         """Tell the user something that is not the result."""

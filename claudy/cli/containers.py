@@ -232,6 +232,8 @@ def rm(
     projects = {c.project for c in found if c.is_sandbox}
     projects |= {scene.project} if scene.project and not names else set()
     homes = homes_of(scene.engine, projects) if volumes else ()
+    if not names:
+        scene.registry.forget_all_but({c.name for c in scene.containers})
     if not found and not homes:
         return scene.say_nothing_here()
     lost = " History, caches and logins in it are lost." if homes else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from claudy.cli.tables import printable, spell_size
 from claudy.containers.lifecycle import Registry
+from claudy.containers.listing import list_sandboxes
 from claudy.containers.pruning import find_unused, remove_unused
 from claudy.engine.jsonc import dumps
 from claudy.errors import Declined
@@ -46,6 +47,7 @@ def run_prune(console: Console, engine: Engine, *, volumes: bool, dry_run: bool)
         count = "this" if len(unused) == 1 else f"these {len(unused)}"
         if not console.confirm(f"Remove {count}?{warning}"):
             raise Declined("Nothing was changed.")
+    registry.forget_all_but({c.name for c in list_sandboxes(engine)})
     removed: list[Unused] = []
     kept: list[Unused] = []
     for one in unused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from claudy.sandbox.leave import forget, remove, wait_removed
 from claudy.sandbox.registry import Seat, open_sessions, runtime_dir, seat_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from claudy.containers.container import Container
     from claudy.engine.client import Engine
@@ -68,15 +69,30 @@ class Registry:
 
     def forget(self, sandbox: str, container: str) -> None:
         """Drop what is known about a container that is gone."""
-        if self.sessions(sandbox) is None:
-            return
+        if self.sessions(sandbox) is not None:
+            self._clear(sandbox, container)
+
+    def forget_all_but(self, sandboxes: Collection[str]) -> None:
+        """Drop what is known about sandboxes that the engine does not have.
+
+        A launch that is just starting one holds a seat, and is left alone.
+
+        Args:
+            sandboxes: names of those it has.
+        """
+        ending = seat_name("", self._endpoint)
+        for entry in os.listdir(self._base) if self._base else ():
+            name = entry.removesuffix(ending)
+            if name != entry and name not in sandboxes and self.sessions(name) == 0:
+                self._clear(name, str(self.record(name).get("id", "")))
+
+    def _clear(self, sandbox: str, container: str) -> None:
         seat = self._seat(sandbox)
         seat.lock()
         try:
             known = seat.read()
-            if known.get("id") == container:
+            if not seat.others() and known.get("id") == container:
                 forget(seat, known)
-            seat.others()
         finally:
             seat.clear()
             seat.unlock()

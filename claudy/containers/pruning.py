@@ -47,16 +47,19 @@ class Unused:
     container: Container | None = None
 
 
-def find_unused(engine: Engine, registry: Registry, *, volumes: bool = False) -> tuple[Unused, ...]:
+def find_unused(
+    engine: Engine, registry: Registry, *, volumes: bool = False, now: float | None = None
+) -> tuple[Unused, ...]:
     """Return what claudy made on an engine and nobody uses, in the order it can be removed.
 
     Args:
         engine: the engine.
         registry: where the sessions of running sandboxes are.
         volumes: the homes of projects without a sandbox, too.
+        now: seconds since the epoch, if it is not this moment.
     """
     containers = list_containers(engine)
-    gone = tuple(_containers(containers, registry, time.time()))
+    gone = tuple(_containers(containers, registry, time.time() if now is None else now))
     going = {unused.container.id for unused in gone if unused.container}
     used = {c.image_id for c in containers if c.id not in going}
     platform = platform_of(str(engine.call("GET", "/version").get("Arch", "")))
@@ -110,7 +113,7 @@ def _is_orphan(registry: Registry, sandbox: Container) -> bool:
     """
     known = registry.record(sandbox.name)
     return (
-        known.get("id") == sandbox.id
+        known.get("id", sandbox.id) == sandbox.id
         and not known.get("keep")
         and registry.sessions(sandbox.name) == 0
     )
