@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from claudy import __version__
 from claudy.errors import Declined
-from claudy.image.events import Log, Notice, Phase
+from claudy.image.events import Done, Log, Notice, Phase
 from claudy.image.failures import BuildFailed, ImageError, disk_full
 from claudy.image.reference import DOCKERFILE
 from claudy.image.sources import KEYRING, Source, debian_release, read_sources, sources_for
@@ -104,9 +104,10 @@ def _require_tool(workshop: Workshop, reason: ImageError) -> None:
     question = (
         f"{reason.message} claudy can make the base itself after: {' '.join(command)}. Go on?"
     )
+    workshop.report(Done())  # a question, and sudo's, need the terminal for themselves
     if not workshop.confirm(question, "--yes"):
         raise Declined(f"{reason.message} The base was not made here either.", reason.hint)
-    workshop.report(Phase("Installing mmdebstrap"))
+    workshop.report(Notice("Installing mmdebstrap."))
     env = {**workshop.env, "DEBIAN_FRONTEND": "noninteractive"}
     for attempt in (command, [*command[: command.index("install")], "update"], command):
         code, tail = _run(workshop, attempt, env)

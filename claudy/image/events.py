@@ -78,7 +78,7 @@ class Notice:
 
 @record
 class Done:
-    """All work on images is over, for better or worse; the last event.
+    """Nothing is going on any more: work on images is over, or waits for an answer.
 
     Args:
         failed: whether it ended with an error, which is raised after this.

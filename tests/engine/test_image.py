@@ -242,6 +242,8 @@ def test_the_wheel_names_and_finds_the_same_image(
 def test_the_wheel_alone_builds_the_image(
     claudy: Claudy, engine: Engine, label: str, installed: Path
 ) -> None:
+    if engine.place and engine.name != "26.1":
+        pytest.skip("built from the wheel once, on engine 26.1: its engine makes no difference")
     (shipped,) = installed.glob("lib/python3*/site-packages/claudy/_docker/Dockerfile.hal9000")
     text = shipped.read_text()
     # Edited, so that it is another image, which goes when the test is over.

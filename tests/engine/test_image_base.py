@@ -13,7 +13,7 @@ import pytest
 from claudy.errors import ConfirmationNeeded, Declined
 from claudy.image.base import BOOTSTRAPPED, ensure_base
 from claudy.image.bootstrap import bootstrap
-from claudy.image.events import Log, Notice, Phase
+from claudy.image.events import Done, Log, Notice, Phase
 from claudy.image.failures import BuildFailed, ImageError, RegistryDown
 from claudy.image.images import find_image, remove_image
 from claudy.image.make import make_bundled
@@ -155,9 +155,11 @@ def test_nothing_is_installed_unasked(small: Small, path: Path) -> None:
         asked.append(question)
         raise ConfirmationNeeded(question, f"add {flag}")
 
-    workshop = replace(small.workshop([], PATH=str(path)), confirm=nobody_there)
+    events: list[Event] = []
+    workshop = replace(small.workshop(events, PATH=str(path)), confirm=nobody_there)
     with pytest.raises(ConfirmationNeeded) as error:
         bootstrap(workshop, {}, BOOTSTRAPPED, DOWN)
+    assert events == [Done()]  # the display makes way for the question
     assert error.value.exit_code == 2
     assert error.value.hint == "add --yes"
     assert "apt-get install -y --no-install-recommends mmdebstrap" in asked[0]

@@ -151,15 +151,18 @@ class Machine:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def claudy(self, *words: str, **options: Any) -> Done:
+    def claudy(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> Done:
         """Run claudy in the project, with an image that is there wherever an engine is."""
-        return self.run(
-            "claudy", *words, **options, env={"CLAUDY_IMAGE": "busybox", **options.pop("env", {})}
-        )
+        return self.run("claudy", *words, env={"CLAUDY_IMAGE": "busybox", **(env or {})}, **options)
 
-    def start_engine(self) -> None:
-        """Start the engine as its init script does, and give it the image."""
-        self.run("sh", "-c", "setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &")
+    def start_engine(self, options: str = "") -> None:
+        """Start the engine and give it the image.
+
+        Args:
+            options: of the daemon, instead of its default socket.
+        """
+        log = "/var/log/dockerd.log"
+        self.run("sh", "-c", f"setsid dockerd {options} >{log} 2>&1 </dev/null &")
         wait_for(self.answers, 60, "the machine's engine to answer")
         self.load_image()
 
@@ -174,6 +177,11 @@ class Machine:
         """
         done = self.run("sh", "-c", script)
         assert done.code == 0, done.err
+
+    def address(self) -> str:
+        """Return the address at which other rooms reach it."""
+        shown = self.run("ip", "-4", "-o", "address", "show", "dev", "eth0").out
+        return shown.split()[3].partition("/")[0]
 
     def answers(self) -> bool:
         """Return whether the engine answers."""

@@ -65,7 +65,7 @@ def diagnosed(claudy: Claudy, project: Path) -> dict[str, Any]:
     """Return the finding of a failed launch, which is doctor's, word for word."""
     launch = claudy.run(*HELLO, cwd=project)
     assert (launch.code, launch.text) == (125, "")
-    doctor = claudy.run("doctor", "--json", cwd=project)
+    doctor = claudy.run("doctor", "--json", "--image", "busybox", cwd=project)
     assert doctor.code == 1, doctor.said
     document = json.loads(doctor.text)
     (failed,) = (check for check in document["checks"] if check["status"] == "fail")
