@@ -59,6 +59,7 @@ class Context:
         self.question = question
         self.host = question.host
         self._undo = ExitStack()
+        self._engines: list[Engine] = []
 
     @cached_property
     def place(self) -> Place:
@@ -110,13 +111,19 @@ class Context:
             context_source=_source(settings, "context"),
         )
 
-    def on_close(self, undo: Callable[..., object], *args: object) -> None:
-        """Have something undone when the run is over, however it ends."""
+    def on_undo(self, undo: Callable[..., object], *args: object) -> None:
+        """Have something undone by `undo`, and at the latest when the run is over."""
         self._undo.callback(undo, *args)
 
-    def close(self) -> None:
+    def undo(self) -> None:
         """Undo what has not been undone, the last first."""
         self._undo.close()
+
+    def close(self) -> None:
+        """End the run, however it went: undo, and close all connections."""
+        self.undo()
+        while self._engines:
+            self._engines.pop().close()
 
     @property
     def nested(self) -> bool:
@@ -129,8 +136,10 @@ class Context:
 
     def engine(self) -> Engine:
         """Return a new client; clients are not for two threads."""
-        api = self.__dict__.get("known")
-        return Engine(self.endpoint, api=api.api if isinstance(api, Known) else "")
+        known = self.__dict__.get("known")
+        engine = Engine(self.endpoint, api=known.api if isinstance(known, Known) else "")
+        self._engines.append(engine)
+        return engine
 
     @cached_property
     def known(self) -> Known:

@@ -93,6 +93,7 @@ def prepare_launch(context: Context) -> Prepared:
     )
     launch = Launch(request, context.endpoint)
     launch.rename(PREFIX + secrets.token_hex(8))
+    context.on_undo(lambda: launch.engine.close())
     prepared = prepare(launch)
     return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
 
@@ -130,12 +131,12 @@ def look_inside(context: Context) -> Inside:
     # Undone the other way round: first nothing runs any more, then nothing is left of it.
     there = _write_sentinel(path, token, context)
     _start_guard(prepared, context)
-    context.on_close(_clear, context.engine(), plan.name)
+    context.on_undo(_clear, context.engine(), plan.name)
     try:
         output = _run(engine, plan, session)
         written, content = _written(path + ".answer")
     finally:
-        context.close()
+        context.undo()
     answers = _parse(output, token)
     return Inside(answers, token, written, content, there, (rows, columns), hostname)
 
@@ -145,8 +146,8 @@ def _start_guard(prepared: Prepared, context: Context) -> None:
     if prepared.guard is None:
         return
     starting = prepared.guard.start()
-    context.on_close(sweep, prepared.guard.directory)
-    context.on_close(_end, starting.pid)
+    context.on_undo(sweep, prepared.guard.directory)
+    context.on_undo(_end, starting.pid)
     starting.wait()
 
 
@@ -207,7 +208,7 @@ def _clear(engine: Engine, name: str) -> None:
 def _write_sentinel(path: str, token: str, context: Context) -> bool:
     """Write a file into the project for as long as it is needed; return whether it could be."""
     for name in (path, path + ".answer"):
-        context.on_close(_unlink, name)
+        context.on_undo(_unlink, name)
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(token)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NOT_FOUND = 404
 # Home directories are what every engine in a virtual machine or a snap can see.
 HOME_COPY = 'cp -r "$PWD" ~ && claudy ~/"${PWD##*/}"'
+UPGRADE_ENGINE = "Upgrade the Docker engine: https://docs.docker.com/engine/install/"
 LINUX_CONTAINERS = "In Docker Desktop's menu: Switch to Linux containers."
 
 
@@ -84,7 +85,10 @@ def refusal(words: str) -> Finding | None:
             "no such image" in lower,
             Finding("image-missing", f"The image is missing: {detail}.", "claudy build-image"),
         ),
-        ("client version" in lower and "too" in lower, api_mismatch(detail)),
+        (
+            "client version" in lower and "too" in lower,
+            api_mismatch(detail, engine_is_older="too new" in lower),
+        ),
     )
     return next((finding for matches, finding in found if matches), None)
 
@@ -127,12 +131,17 @@ def disk_full(detail: str) -> Finding:
     )
 
 
-def api_mismatch(detail: str) -> Finding:
-    """Return the finding for a client and an engine that have no API version in common."""
+def api_mismatch(detail: str, *, engine_is_older: bool) -> Finding:
+    """Return the finding for a client and an engine that have no API version in common.
+
+    Args:
+        detail: which versions.
+        engine_is_older: which of the two has to be upgraded.
+    """
     return Finding(
         "api-mismatch",
         f"claudy and the Docker engine have no API version in common: {detail}.",
-        "unset DOCKER_API_VERSION",
+        UPGRADE_ENGINE if engine_is_older else "pipx upgrade claudy-sandbox",
     )
 
 
@@ -163,15 +172,16 @@ def windows_containers(endpoint: Endpoint) -> Finding:
     )
 
 
-def nested_unmounted(project: str) -> Finding:
+def nested_unmounted(project: str, engine: str) -> Finding:
     """Return the finding for a project that only exists in the container that claudy runs in.
 
     Args:
         project: its path here.
+        engine: name of the engine.
     """
     return Finding(
         "nested-unmounted",
         f"claudy runs in a container, and {project} is not mounted from the host: the engine"
-        " can't see it.",
+        f" {engine} can't see it.",
         "Start claudy on the host, or mount the project into this container.",
     )

@@ -24,8 +24,8 @@ def run(context: Context) -> Outcome:
         explain(error, endpoint)
         return fail(Finding(error.code, error.message, error.hint))
     except EngineError as error:
-        if not isinstance(error.__cause__, OSError):
-            raise
+        if not isinstance(error.__cause__, OSError):  # it answered, with a version too old
+            return fail(api_mismatch(error.message.rstrip("."), engine_is_older=True))
         return fail(diagnose(error.__cause__, endpoint, context.host))
     offered = headers.get("api-version", "")
     if not offered:
@@ -36,7 +36,8 @@ def run(context: Context) -> Outcome:
         return fail(
             api_mismatch(
                 f"the engine speaks {lowest} to {offered}, claudy {_text(OLDEST)} to"
-                f" {_text(NEWEST)}"
+                f" {_text(NEWEST)}",
+                engine_is_older=False,
             )
         )
     seen = f"API {lowest} to {offered}; claudy speaks {_text(OLDEST)} to {_text(NEWEST)}"

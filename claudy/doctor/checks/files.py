@@ -21,7 +21,7 @@ def run(context: Context) -> Outcome:
         return ok(f"the engine sees {project.path} at the same path", path=project.path)
     path = to_host(project.path, place, context.mounts)
     if path is None:
-        return fail(nested_unmounted(project.path))
+        return fail(nested_unmounted(project.path, context.known.facts.name))
     return ok(f"the engine sees {project.path} as {path}", path=path)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok, skip, warn
 from claudy.host.finding import Finding
-from claudy.host.refusals import api_mismatch
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -21,7 +20,8 @@ def run(context: Context) -> Outcome:
     inside = context.inside
     problem = inside.get("no-docker")
     if "too old" in problem or "too new" in problem:
-        return fail(api_mismatch(f"the docker command inside says: {problem[:200]}"))
+        message = f"The docker command inside and the engine disagree: {problem[:200]}."
+        return fail(Finding("api-mismatch", message, "claudy build-image --no-cache"))
     missing = [name for key, name in NAMES.items() if not inside.get(key)]
     versions = {key: _version(inside.get(key)) for key in NAMES if inside.get(key)}
     if missing:

@@ -1,0 +1,144 @@
+"""Images that are not there, registries that do not answer, disks that are full."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.engine.doctor.machine import SOCKET
+from tests.engine.doctor.test_broken_engine import HELLO, assert_launches, paste
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.engine.doctor.machine import Done, Machine
+
+SMALL = 200 << 20
+
+
+def checks(document: str) -> dict[str, Any]:
+    return {check["id"]: check for check in json.loads(document)["checks"]}
+
+
+def test_image_missing(machine: Machine) -> None:
+    """Launch builds it by itself; doctor builds nothing unasked, and says what would."""
+    machine.start_engine()
+    done = machine.claudy("doctor", "--json", "image", "registry", env={"CLAUDY_IMAGE": ""})
+    found = checks(done.out)
+    assert (found["image"]["finding"], found["image"]["remedy"]) == (
+        "image-missing",
+        "claudy build-image",
+    )
+    assert found["image"]["fixable"]
+
+
+def test_image_older_than_its_files(machine: Machine) -> None:
+    machine.start_engine()
+    assert machine.run("docker", "tag", "busybox", "hal9000:0123456789abcdef").code == 0
+    try:
+        done = machine.claudy("doctor", "--json", "image", env={"CLAUDY_IMAGE": ""})
+    finally:
+        machine.run("docker", "rmi", "hal9000:0123456789abcdef")
+    found = checks(done.out)["image"]
+    assert (found["finding"], found["remedy"]) == ("image-outdated", "claudy build-image")
+
+
+def foreign_image(path: Path) -> None:
+    """Write an image of another processor, as `docker save` would."""
+    layer = b"\0" * 10240  # an empty tar
+    config = {
+        "architecture": "s390x",
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["foreign:latest"], "Layers": ["layer.tar"]}]
+    with tarfile.open(path, "w") as archive:
+        for name, content in (
+            ("layer.tar", layer),
+            ("config.json", json.dumps(config).encode()),
+            ("manifest.json", json.dumps(manifest).encode()),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+
+def test_image_for_another_processor(machine: Machine) -> None:
+    machine.start_engine()
+    foreign_image(machine.root / "root/foreign.tar")
+    assert machine.run("docker", "load", "-i", "/root/foreign.tar").code == 0
+    done = machine.claudy("doctor", "--json", "image", env={"CLAUDY_IMAGE": "foreign"})
+    machine.run("docker", "rmi", "foreign")
+    found = checks(done.out)["image"]
+    assert found["finding"] == "image-wrong-architecture"
+    assert found["remedy"].startswith("docker pull --platform linux/")
+
+
+def test_registry_down(machine: Machine) -> None:
+    """A chosen image that is nowhere, on a registry that refuses connections."""
+    machine.start_engine()
+    env = {"CLAUDY_IMAGE": "127.0.0.1:1/team/image:1"}
+    launch = machine.claudy(*HELLO, env=env)
+    assert launch.code == 125
+    found = checks(machine.claudy("doctor", "--json", env=env).out)["registry"]
+    assert (found["status"], found["finding"]) == ("fail", "registry-down")
+    assert "127.0.0.1:1" in launch.err
+    assert found["seen"] in launch.err
+
+
+def test_credential_helper_missing(machine: Machine) -> None:
+    machine.start_engine()
+    settings = machine.root / "root/.docker"
+    settings.mkdir()
+    (settings / "config.json").write_text('{"credsStore": "nonexistent"}')
+    done = machine.claudy("doctor", "--json", "credentials")
+    found = checks(done.out)["credentials"]
+    assert done.code == 0
+    assert (found["status"], found["finding"]) == ("warn", "credential-helper-missing")
+    assert "docker-credential-nonexistent" in found["remedy"]
+
+
+@pytest.fixture
+def small_disk(machine: Machine) -> Iterator[Machine]:
+    """Return the machine with its engine on a file system of 200 MB."""
+    image = machine.root / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(SMALL)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    script = "mkdir -p /var/lib/small && mount -o loop /disk.img /var/lib/small"
+    done = machine.run("sh", "-c", script)
+    assert done.code == 0, done.err
+    machine.start_engine(f"--data-root /var/lib/small -H unix://{SOCKET}")
+    yield machine
+    machine.stop_engine()
+    machine.run("umount", "/var/lib/small")
+    image.unlink()
+
+
+def test_disk_full(small_disk: Machine) -> None:
+    """A stopped container holds all the space; what docker prunes is enough to go on."""
+    machine = small_disk
+    fill = ["docker", "run", "busybox", "sh", "-c", "cat /dev/zero >/big"]
+    assert "No space left on device" in machine.run(*fill).err
+    doctor = machine.claudy("doctor", "--json")
+    assert doctor.code == 1
+    found = checks(doctor.out)["disk"]
+    assert (found["finding"], found["remedy"]) == ("disk-full", "docker system prune")
+    pruned: Done = paste(machine, f"{found['remedy']} --force")
+    assert pruned.code == 0, pruned.err
+    assert_launches(machine)
+
+
+def test_disk_nearly_full_is_a_warning(small_disk: Machine) -> None:
+    done = small_disk.claudy("doctor", "--json", "disk")
+    found = checks(done.out)["disk"]
+    assert done.code == 0
+    assert (found["status"], found["finding"]) == ("warn", "disk-nearly-full")
