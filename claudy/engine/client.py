@@ -233,13 +233,19 @@ class Engine:
         return Hijack(self, sock, f"POST {path}")
 
     def begin(
-        self, method: str, path: str, query: Mapping[str, str | int | bool] | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int | bool] | None = None,
+        body: Any = None,
     ) -> Pending:
         """Send a request on a connection of its own and don't wait for the answer."""
         where = f"/v{self.api}{target(path, query)}"
+        data = b"" if body is None else dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        head = request_head(method, where, {**headers, "Content-Length": str(len(data))})
         sock = self.connect()
-        head = request_head(method, where, {"Content-Length": "0"})
-        self._guarded(lambda: sock.sendall(head))
+        self._guarded(lambda: sock.sendall(head + data))
         return Pending(self, sock, f"{method} {path}")
 
     def events(self, response: Response) -> Iterator[Any]:

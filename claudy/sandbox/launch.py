@@ -269,11 +269,13 @@ class Launch:
 
     def _clear_up(self) -> None:
         """End this launch's session; runs in the watcher after claudy has died."""
-        from claudy.sandbox.leave import leave
+        from claudy.sandbox.leave import leave, remove_late
 
         engine = Engine(self.endpoint, api=self.engine.api)
         seat = self._seat(self.name)
         leave(engine, seat, self.name, signal="HUP")
+        if self.container == self.name:  # when this process began, the engine was creating it
+            remove_late(engine, self.name, self.session.id)
 
     def use_endpoint(self, endpoint: Endpoint) -> None:
         """Go on with another engine than the one first thought of."""

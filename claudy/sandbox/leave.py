@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from claudy.sandbox.registry import Seat
 
 NOT_FOUND, CONFLICT = 404, 409
+_LATE = 2.0  # seconds that the engine may go on with a request whose client has died
 _REMOVAL_TIMEOUT = 30.0
 
 # Ends everything that carries the session's id in its environment, what it put into the background
@@ -96,6 +97,30 @@ def wait_removed(engine: Engine, container: str) -> None:
     except APIError as error:
         if error.status != NOT_FOUND:
             raise
+
+
+def remove_late(engine: Engine, name: str, session: str) -> None:
+    """Remove a container that the engine was still creating when its claudy died.
+
+    Args:
+        engine: the engine.
+        name: name of the container; somebody else's may have it by now.
+        session: the session that it was created for.
+    """
+    import time
+
+    until = time.monotonic() + _LATE
+    while time.monotonic() < until:
+        try:
+            found = engine.call("GET", f"/containers/{name}/json")
+        except APIError as error:
+            if error.status != NOT_FOUND:
+                raise
+        else:
+            if session in found["Config"]["Cmd"]:
+                remove(engine, str(found["Id"]))
+            return
+        time.sleep(0.1)
 
 
 def end_processes(engine: Engine, container: str, session: str, signal: str) -> None:

@@ -47,6 +47,7 @@ def run_first(
     plan: Plan,
     session: Session,
     *,
+    creating: Callable[[], None],
     created: Callable[[str], None],
     starting: Callable[[], None],
     started: Callable[[str], None],
@@ -57,6 +58,7 @@ def run_first(
         engine: the engine.
         plan: the container.
         session: what runs in it.
+        creating: called while the engine creates it.
         created: called with the container's id before it is started; may raise.
         starting: called while the engine starts it.
         started: called with the container's id once others may join.
@@ -69,10 +71,10 @@ def run_first(
     """
     from claudy.sandbox.plan import create_body
 
-    answer = engine.call(
-        "POST", "/containers/create", {"name": plan.name}, create_body(plan, session)
-    )
-    container = str(answer["Id"])
+    body = create_body(plan, session)
+    create = engine.begin("POST", "/containers/create", {"name": plan.name}, body)
+    creating()
+    container = str(create.finish()["Id"])
     query: dict[str, str | int | bool] = {
         "stream": True,
         "stdin": session.stdin,

@@ -136,7 +136,6 @@ class Prepared:
                 raise Outdated
 
         def starting() -> None:
-            launch.watch()
             self._remember()
             if guard:
                 guard.wait()
@@ -150,6 +149,7 @@ class Prepared:
                 launch.engine,
                 self.plan,
                 session,
+                creating=launch.watch,
                 created=created,
                 starting=starting,
                 started=started,
