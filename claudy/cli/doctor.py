@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from claudy.cli.doctor_report import Writer
-    from claudy.doctor.context import Question
+    from claudy.doctor.context import Context, Question
     from claudy.doctor.fixes import Fix
     from claudy.doctor.model import Check, Report
+
+    Tried = tuple[tuple[Fix, str], ...]
 
 app = typer_app()
 ROUNDS = 5  # engine, group, image, leftovers: each may only show once the one before is mended
@@ -55,6 +57,7 @@ def doctor(
     """Prove that claudy works here, or say what to do."""
     from claudy.cli.doctor_report import writer_for
     from claudy.doctor.checks import CHECKS
+    from claudy.doctor.context import Context as Examined
     from claudy.doctor.context import Question
     from claudy.host.finding import this_host
 
@@ -70,7 +73,11 @@ def doctor(
     flags = {name: value for name, value in given.items() if value is not None}
     rows, columns = _size()
     question = Question(this_host(os.environ), ".", flags, rows, columns)
-    report, fixes = _examine(chosen, question, writer, console if fix else None)
+    fixes: Tried = ()
+    if fix:
+        report, fixes = _mend_all(chosen, question, writer, console)
+    else:
+        report = _examine(chosen, Examined(question), writer)
     writer.finish(report, fixes)
     return 0 if report.ok else 1
 
@@ -99,46 +106,52 @@ def _chosen(catalogue: Sequence[Check], ids: Sequence[str]) -> tuple[Check, ...]
     return selected(catalogue, ids)
 
 
-def _examine(
-    chosen: Sequence[Check], question: Question, writer: Writer, console: Console | None
-) -> tuple[Report, tuple[tuple[Fix, str], ...]]:
-    """Run the checks; with a console to ask, mend and run them again until nothing new is found.
+def _examine(chosen: Sequence[Check], context: Context, writer: Writer) -> Report:
+    """Run the checks once."""
+    from claudy.doctor.runner import run_checks
+
+    writer.start()
+    try:
+        with closing(context):
+            return run_checks(chosen, context, on_result=writer.result)
+    finally:
+        writer.end()
+
+
+def _mend_all(
+    chosen: Sequence[Check], question: Question, writer: Writer, console: Console
+) -> tuple[Report, Tried]:
+    """Run the checks, mend what can be mended and run them again, until nothing new is found.
 
     Returns:
-        The last report, and each fix with its outcome: empty, or why it failed.
+        The last report, and each fix with its outcome: empty, or why it was not done.
     """
     from claudy.doctor.context import Context
     from claudy.doctor.fixes import proposals
-    from claudy.doctor.runner import run_checks
 
-    done: dict[str, tuple[Fix, str]] = {}
-    before: Report | None = None
+    tried: dict[str, tuple[Fix, str]] = {}
+    context = Context(question)
+    report = _examine(chosen, context, writer)
     for _ in range(ROUNDS):
-        context = Context(question)
-        writer.start()
-        with closing(context):
-            report = run_checks(chosen, context, on_result=writer.result)
-        if before is not None:
-            writer.changed(before, report)
-        new = (
-            []
-            if console is None
-            else [fix for fix in proposals(report, context) if fix.id not in done]
-        )
-        if console is None or not new:
+        new = [fix for fix in proposals(report, context) if fix.id not in tried]
+        # One at a time: what else was found may have come from this.
+        agreed = next((fix for fix in new if _agreed(fix, console, tried)), None)
+        if agreed is None:
             break
-        tried = False
-        for fix in new:
-            commands = "".join(f"\n  {command}" for command in fix.commands)
-            if console.confirm(f"{fix.title}?{commands}\n"):
-                done[fix.id] = (fix, _mend(fix, console))
-                tried = True
-                break  # what else was found may have come from this
-            done[fix.id] = (fix, "declined")
-        if not tried:
-            break
-        before = report
-    return report, tuple(done.values())
+        tried[agreed.id] = (agreed, _mend(agreed, console))
+        before, context = report, Context(question)
+        report = _examine(chosen, context, writer)
+        writer.changed(before, report)
+    return report, tuple(tried.values())
+
+
+def _agreed(fix: Fix, console: Console, tried: dict[str, tuple[Fix, str]]) -> bool:
+    """Ask whether a fix may be run, and remember if not."""
+    commands = "".join(f"\n  {command}" for command in fix.commands)
+    if console.confirm(f"{fix.title}?{commands}\n"):
+        return True
+    tried[fix.id] = (fix, "declined")
+    return False
 
 
 def _mend(fix: Fix, console: Console) -> str:

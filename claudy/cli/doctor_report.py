@@ -35,8 +35,11 @@ class Writer(Protocol):
     def result(self, result: Result) -> None:
         """A check has been run."""
 
+    def end(self) -> None:
+        """A run has ended; a question may follow."""
+
     def changed(self, before: Report, after: Report) -> None:
-        """A run after a fix has ended."""
+        """What a fix has changed."""
 
     def finish(self, report: Report, fixes: Fixes) -> None:
         """All has been done."""
@@ -119,6 +122,9 @@ class JsonWriter:
     def result(self, result: Result) -> None:
         """Print nothing yet."""
 
+    def end(self) -> None:
+        """Print nothing yet."""
+
     def changed(self, before: Report, after: Report) -> None:
         """Print nothing yet."""
 
@@ -154,6 +160,9 @@ class PlainWriter:
             self._console.result(f"{'':21}Try: {outcome.finding.remedy}")
         if self._console.debug and "traceback" in outcome.data:
             self._console.result(outcome.data["traceback"])
+
+    def end(self) -> None:
+        """Print nothing."""
 
     def changed(self, before: Report, after: Report) -> None:
         """Print what differs between two runs."""
@@ -217,9 +226,17 @@ class PrettyWriter:
         table.add_row(f"[{colour}]{self._marks[outcome.status]}[/]", title, text)
         self._rich.print(table)
 
+    def end(self) -> None:
+        """Stop showing that something goes on, and say what was not run."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if self._blocked:
+            names = ", ".join(result.check.id for result in self._blocked)
+            self._rich.print(f"[bright_black]Not run, as they need what failed: {names}[/]")
+
     def changed(self, before: Report, after: Report) -> None:
         """Print what differs between two runs."""
-        self._stop()
         found = changes(before, after)
         self._rich.print("[bold]Changed:[/]" if found else "Nothing changed.")
         for change in found:
@@ -231,17 +248,8 @@ class PrettyWriter:
     def finish(self, report: Report, fixes: Fixes) -> None:
         """Print the sum."""
         _ = fixes
-        self._stop()
-        if self._blocked:
-            names = ", ".join(result.check.id for result in self._blocked)
-            self._rich.print(f"[bright_black]Not run, as they need what failed: {names}[/]")
         colour = "green" if report.ok else "red"
         self._rich.print(f"\n[{colour}]{_sum(report)}[/] in {report.seconds:.1f} s")
-
-    def _stop(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
 
     def _grid(self) -> Any:
         from rich.table import Table

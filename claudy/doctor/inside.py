@@ -93,9 +93,14 @@ def prepare_launch(context: Context) -> Prepared:
     )
     launch = Launch(request, context.endpoint)
     launch.rename(PREFIX + secrets.token_hex(8))
-    context.on_undo(lambda: launch.engine.close())
+    context.on_undo(_close_engine, launch)
     prepared = prepare(launch)
     return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
+
+
+def _close_engine(launch: Launch) -> None:
+    """Close the connection of a launch, to whatever engine it has turned by then."""
+    launch.engine.close()
 
 
 def look_inside(context: Context) -> Inside:

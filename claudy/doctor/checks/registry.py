@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok, warn
 from claudy.host.finding import Finding
-from claudy.image.base import BOOTSTRAPPED
-from claudy.image.context import make_recipe
 from claudy.image.failures import ImageError
 from claudy.image.images import find_image
-from claudy.image.pull import require_in_registry
-from claudy.image.reference import platform_of
-from claudy.image.workshop import Workshop
+from claudy.image.reference import bundled_reference, platform_of
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -22,11 +18,19 @@ def run(context: Context) -> Outcome:
     """Ask the registry, as the engine would, for what a launch would fetch."""
     engine = context.engine()
     chosen = context.settings["image"]
-    recipe = make_recipe({}, platform_of(context.known.facts.arch))
-    local = (chosen,) if chosen else (recipe.reference, recipe.base, BOOTSTRAPPED)
-    if any(find_image(engine, reference) for reference in local):
+    platform = platform_of(context.known.facts.arch)
+    if find_image(engine, chosen or bundled_reference(platform=platform)):
         return ok("nothing has to be fetched")
-    wanted = chosen or recipe.base
+    # The docker SDK comes with these, and takes as long as all other checks before the container.
+    from claudy.image.base import BOOTSTRAPPED
+    from claudy.image.context import make_recipe
+    from claudy.image.pull import require_in_registry
+    from claudy.image.workshop import Workshop
+
+    base = make_recipe({}, platform).base
+    if not chosen and any(find_image(engine, reference) for reference in (base, BOOTSTRAPPED)):
+        return ok("nothing has to be fetched: the base is here")
+    wanted = chosen or base
     workshop = Workshop(engine, context.host.env, lambda _event: None, lambda _q, _f: False)
     try:
         require_in_registry(workshop, wanted)
