@@ -48,7 +48,11 @@ def claudy(
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     docker = {"DOCKER_HOST": engine.host, "DOCKER_CONFIG": str(engine.settings)}
     environment = kept | docker | places(home)
-    return Claudy(claudy_command, environment, engine)
+    found = Claudy(claudy_command, environment, engine)
+    # Once for an engine; after that a launch finds it.
+    built = found.run("build-image", cwd="/", timeout=900)
+    assert built.code == 0, built.said
+    return found
 
 
 def places(home: Path) -> dict[str, str]:
