@@ -100,9 +100,10 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) ->
         began = time.monotonic()
         # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        supervisor = os.getpid()
         keeper.child = os.fork()
         if not keeper.child:
-            _be_worker(listener, settings)
+            _be_worker(listener, settings, supervisor)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         _, status = os.waitpid(keeper.child, 0)
         keeper.child = 0
@@ -113,13 +114,13 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) ->
     return 0
 
 
-def _be_worker(listener: _socket.socket, settings: Settings) -> None:
+def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) -> None:
     """Serve in a forked child; never returns."""
     try:
+        _die_with(supervisor)
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        _die_with_parent()
         import socket
         import threading
 
@@ -142,9 +143,11 @@ def _be_worker(listener: _socket.socket, settings: Settings) -> None:
     os._exit(1)
 
 
-def _die_with_parent() -> None:
+def _die_with(supervisor: int) -> None:
     """Let the kernel end this worker when its supervisor is killed."""
     import ctypes
 
     parent_death_signal = 1
     ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        os._exit(1)  # it was killed before the kernel was asked
