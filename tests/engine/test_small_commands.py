@@ -227,7 +227,7 @@ def test_logs_are_what_was_written(claudy: Claudy, project: Path) -> None:
                 seen += follower.stdout.read(6 - len(seen))
             process.stdin.write(b"later\n")
             process.stdin.close()
-            assert follower.stdout.readall() == b"later\n"
+            assert follower.stdout.read() == b"later\n"
             assert follower.wait(SECONDS) == 0
 
 

@@ -93,9 +93,7 @@ class Server:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Return a function that makes the server."""
-    yield lambda *connections: Server(tmp_path / "engine.sock", *connections)
-
-
+    return lambda *connections: Server(tmp_path / "engine.sock", *connections)
 
 
 def test_the_version_is_settled_once(serve: Callable[..., Server]) -> None:
@@ -137,9 +135,15 @@ def test_an_older_engine_is_refused(serve: Callable[..., Server]) -> None:
 
 def test_a_refusal_has_the_engine_s_words(serve: Callable[..., Server]) -> None:
     words = answer(b'{"message":"no such thing: \xc3\xbc"}', "404 Not Found")
-    with serve([words, answer(b"plain words\n", "500 Oh", "text/plain"), answer(b"", "502 Oh")]) as s:
+    with serve(
+        [words, answer(b"plain words\n", "500 Oh", "text/plain"), answer(b"", "502 Oh")]
+    ) as s:
         engine = Engine(s.endpoint, api="1.41")
-        for status, detail in ((404, "no such thing: ü"), (500, "plain words"), (502, "status 502")):
+        for status, detail in (
+            (404, "no such thing: ü"),
+            (500, "plain words"),
+            (502, "status 502"),
+        ):
             with pytest.raises(APIError) as caught:
                 engine.call("DELETE", "/x")
             assert (caught.value.status, caught.value.detail) == (status, detail)

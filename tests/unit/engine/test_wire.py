@@ -202,7 +202,12 @@ def test_quoting_is_that_of_urllib(text: str) -> None:
 
 
 def test_a_query_is_spelled() -> None:
-    query = {"all": True, "t": 10, "filters": '{"label":["a=b"]}', "v": False}
+    query: dict[str, str | int | bool] = {
+        "all": True,
+        "t": 10,
+        "filters": '{"label":["a=b"]}',
+        "v": False,
+    }
     assert target("/x", query) == (
         "/x?all=1&t=10&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D&v=0"
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import platformdirs
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudy.host.places import cache_dir, config_file, state_dir
+
+if TYPE_CHECKING:
+    import pytest
 
 _VALUES = st.sampled_from(["", " ", "/x", "/x/", " /x y ", "relative", "~/x", "./x", "//x"])
 _VARIABLES = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from claudy.errors import USAGE, UsageError
 from claudy.sandbox.project import NAME_LENGTH, Project, find_project, sanitise, too_wide
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # moby daemon/names/names.go: RestrictedNamePattern; the same for volumes.
 _DOCKER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")

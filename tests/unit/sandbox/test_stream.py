@@ -20,7 +20,9 @@ SESSION = "0123456789abcdef"
 MARK = f"\x1b]claudy;{SESSION};".encode()
 # Much of it looks like the beginning of a mark.
 _PIECES = st.lists(
-    st.sampled_from([b"\x1b", MARK[:3], MARK[:-1], MARK[: len(MARK) // 2], b"\x1b]", b"out\n", b"\x07"])
+    st.sampled_from(
+        [b"\x1b", MARK[:3], MARK[:-1], MARK[: len(MARK) // 2], b"\x1b]", b"out\n", b"\x07"]
+    )
     | st.binary(max_size=8),
     max_size=12,
 ).map(b"".join)
@@ -37,7 +39,9 @@ def cut(data: bytes, lengths: list[int]) -> Iterator[bytes]:
 
 
 @given(_PIECES, st.integers(0, 255), _CUTS)
-def test_the_mark_is_found_and_the_rest_passes(output: bytes, code: int, lengths: list[int]) -> None:
+def test_the_mark_is_found_and_the_rest_passes(
+    output: bytes, code: int, lengths: list[int]
+) -> None:
     mark = EndMark(SESSION)
     passed, found = b"", None
     for piece in cut(output + MARK + b"%d\x07" % code, lengths):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tomli_w
@@ -15,6 +14,9 @@ from claudy.errors import USAGE, SettingsError
 from claudy.settings.load import load
 from claudy.settings.model import BY_NAME, SETTINGS, Settings
 from claudy.settings.trust import accept, is_trusted, privileged, revoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LAYERS = ("user", "project", "variable", "flag")  # farthest first
 # Values that nothing in the project's file waits for, so that trust does not mix in.
