@@ -113,7 +113,7 @@ class APIError(EngineError):
         self.request = request
 
 
-class Hangup(Exception):  # noqa: N818 - an event, not a failure
+class Hangup(Exception):
     """The user's terminal has gone away."""
 
 

@@ -16,7 +16,9 @@ Context = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Answer every question with yes.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; a needed answer is an error.")]
+NoInput = Annotated[
+    bool, typer.Option("--no-input", help="Never ask; a needed answer is an error.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No notices and no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Say what is decided; tracebacks.")]
 Version = Annotated[bool, typer.Option("--version", help="Print the version.")]

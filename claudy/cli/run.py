@@ -17,7 +17,7 @@ List = list[str] | None
 
 
 @app.command("run")
-def run(  # noqa: PLR0913 - the launch options of product.md
+def run(
     ctx: typer.Context,
     directory: Annotated[
         str, typer.Argument(metavar="[DIRECTORY]", help="The project.", show_default=False)
@@ -36,7 +36,8 @@ def run(  # noqa: PLR0913 - the launch options of product.md
         str | None, typer.Option(metavar="missing|always|never", help="When to pull it.")
     ] = None,
     env: Annotated[
-        List, typer.Option("-e", "--env", metavar="K[=V]", help="Environment inside; K passes it on.")
+        List,
+        typer.Option("-e", "--env", metavar="K[=V]", help="Environment inside; K passes it on."),
     ] = None,
     volume: Annotated[
         List, typer.Option("-v", "--volume", metavar="SRC:DST[:ro]", help="Mount something more.")
@@ -49,9 +50,7 @@ def run(  # noqa: PLR0913 - the launch options of product.md
     ] = None,
     cpus: Annotated[str | None, typer.Option(metavar="N", help="Limit of CPUs.")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Limit of memory.")] = None,
-    pids_limit: Annotated[
-        str | None, typer.Option(metavar="N", help="Limit of processes.")
-    ] = None,
+    pids_limit: Annotated[str | None, typer.Option(metavar="N", help="Limit of processes.")] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Mount the project read-only.")
     ] = False,
@@ -97,9 +96,7 @@ def run(  # noqa: PLR0913 - the launch options of product.md
         "keep": keep or None,
     }
     flags = {name: value for name, value in given.items() if value is not None}
-    request = build_request(
-        console, directory, ctx.obj or (), flags, new=new, recreate=recreate
-    )
+    request = build_request(console, directory, ctx.obj or (), flags, new=new, recreate=recreate)
     if dry_run:
         return print_plan(console, request)
     return launch(request)
