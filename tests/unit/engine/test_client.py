@@ -17,7 +17,7 @@ from claudy.errors import APIError, EngineDenied, EngineError, EngineGone, NoEng
 from claudy.host.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -91,7 +91,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(tmp_path: Path) -> Callable[..., Server]:
     """Return a function that makes the server."""
     return lambda *connections: Server(tmp_path / "engine.sock", *connections)
 

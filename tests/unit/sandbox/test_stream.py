@@ -91,7 +91,7 @@ def test_frames_are_split(frames: list[tuple[int, bytes]], lengths: list[int]) -
         assert found[target] == b"".join(data for at, data in frames if at == target)
 
 
-def test_a_session_without_a_terminal_is_carried(tmp_path: object) -> None:
+def test_a_session_without_a_terminal_is_carried() -> None:
     """In a process of its own: standard input, output and error are its real ones."""
     import subprocess
 
