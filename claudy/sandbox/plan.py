@@ -150,6 +150,9 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
     """Return the body of `POST /containers/create` (API 1.41 and newer)."""
     host: dict[str, Any] = {
         "AutoRemove": True,
+        # What is shown and piped is the user's; json-file would keep all of it on the engine's disk
+        # and slow every pipe down to that.
+        "LogConfig": {"Type": "none"},
         "Mounts": [_mount(mount) for mount in plan.mounts],
         "GroupAdd": list(plan.groups),
         "SecurityOpt": list(plan.security),
@@ -230,7 +233,7 @@ def docker_run(plan: Plan, session: Session) -> list[str]:
     argv += [f"--cpus={plan.cpus / 1e9:g}"] if plan.cpus else []
     argv += [f"--memory={plan.memory}"] if plan.memory else []
     argv += [f"--pids-limit={plan.pids}"] if plan.pids else []
-    argv += ["--stop-timeout=2", f"--entrypoint={plan.init[0]}", plan.image]
+    argv += ["--log-driver=none", "--stop-timeout=2", f"--entrypoint={plan.init[0]}", plan.image]
     return [*argv, *plan.init[1:], *_arguments(plan, session)]
 
 
