@@ -60,11 +60,15 @@ class EndMark:
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write everything."""
-    written = os.write(descriptor, data)
-    while written < len(data):
-        data = memoryview(data)[written:]
-        written = os.write(descriptor, data)
+    """Write everything, also where another program has left the descriptor non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            room = select.poll()
+            room.register(descriptor, select.POLLOUT)
+            room.poll()
 
 
 class Carrier:
