@@ -30,6 +30,20 @@ SUBCOMMANDS = frozenset(
 )
 
 
+def _open_closed_streams() -> None:
+    """Open what the caller has closed of standard input, output and error.
+
+    Otherwise the next file to be opened, a lock or the engine's connection, gets that number and
+    with it what is meant for the user.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run claudy.
 
@@ -39,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The process's exit code.
     """
+    _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
         from claudy import __version__
