@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pexpect
@@ -62,6 +63,8 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.child.closed:
+            wait_for(lambda: not self.child.isalive(), SECONDS, "the program to end")
         self.child.close(force=True)
 
     @property
@@ -142,13 +145,15 @@ class Terminal:
         """Send the program a signal."""
         os.kill(self.pid, number)
 
+    def children(self) -> list[int]:
+        """Return the process ids of the program's own children."""
+        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(word) for word in text.split()]
+
     def hang_up(self) -> None:
         """Close the terminal, as a window that is closed does; the program gets its SIGHUP."""
-        os.close(self.child.child_fd)
-        self.child.child_fd = -1
-        self.child.closed = True
-        self.child.ptyproc.fd = -1
-        self.child.ptyproc.closed = True
+        self.child.ptyproc.fileobj.close()
+        self.child.closed = self.child.ptyproc.closed = True
 
     def end(self) -> tuple[int | None, int | None]:
         """Wait for the program's end and return its exit code and the signal that ended it."""
