@@ -62,6 +62,8 @@ def find_project(directory: str) -> Project:
         UsageError: it does not exist, is not a directory, or can't be read.
     """
     shown = repr(directory)
+    if not directory:  # realpath would make the current directory of it
+        raise UsageError("The directory's name is empty.", "Give an existing directory.")
     try:
         path = os.path.realpath(directory, strict=True)
         status = os.stat(path)
