@@ -1,0 +1,7 @@
+"""Fixtures for the tests that run claudy itself."""
+
+from __future__ import annotations
+
+from tests.running.fixtures import claudy, claudy_command, project
+
+__all__ = ["claudy", "claudy_command", "project"]

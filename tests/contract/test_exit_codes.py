@@ -1,0 +1,145 @@
+"""Usage errors: code 2, one message, no traceback, nothing on stdout; JSON if it was asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claudy.cli.console import Console, guarded
+from claudy.errors import ClaudyError, Terminated, UsageError
+
+ROOT = Path(__file__).parents[2]
+
+
+def claudy(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    # The project is not the home directory, about which claudy would ask.
+    env = {"PATH": "/usr/bin:/bin", "HOME": f"{home}/none", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "claudy", *words],
+        cwd=home,
+        env=env | {"DOCKER_HOST": "unix:///nonexistent.sock"} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--no-such-option"],
+        ["ps", "--no-such-option"],
+        ["ps", "unexpected"],
+        ["logs", "--tail", "many"],
+        ["logs", "--tail", "-1"],
+        ["stop", "--time", "soon"],
+        ["stop", "--time"],
+        ["--host"],
+        ["config"],
+        ["config", "no-such"],
+        ["config", "set", "image"],
+        ["config", "set", "imagee", "x"],
+        ["config", "set", "cpus", "many"],
+        ["completion"],
+        ["completion", "tcsh"],
+        ["-H", "unix:///x", "-c", "default", "ps"],
+        ["ps", "-H", "not a url"],
+        ["--docker", "sometimes"],
+        ["no-such-directory"],
+        ["./no-such-directory"],
+        ["a", "b"],
+        [""],
+    ],
+)
+def test_bad_usage_is_two(tmp_path: Path, words: list[str]) -> None:
+    done = claudy(tmp_path, *words)
+    assert done.returncode == (125 if words[-1] == "not a url" else 2), done.stderr
+    assert done.stdout == ""
+    assert "claudy" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Unexpected" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["ps", "--json", "--no-such-option"], "usage"),
+        (["ps", "--json", "-H", "unix:///x", "-c", "y"], "host-and-context"),
+        (["config", "show", "--json"], "settings"),
+        (["doctor", "--json", "no-such-check"], "usage"),
+    ],
+)
+def test_json_is_one_object_on_bad_usage_too(tmp_path: Path, words: list[str], code: str) -> None:
+    (tmp_path / ".claudy.toml").write_text("imagee = 'x'\n" if code == "settings" else "")
+    done = claudy(tmp_path, *words)
+    assert done.returncode == 2
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["schema"] == 1
+    assert found["error"]["code"] == code
+    assert found["error"]["message"]
+    assert set(found["error"]) == {"code", "message", "hint"}
+
+
+def test_no_engine_is_125(tmp_path: Path) -> None:
+    for words in (["ps"], ["status"], ["--docker", "none", "--no-input"]):
+        done = claudy(tmp_path, *words)
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "unix:///nonexistent.sock" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_said_the_same_everywhere(tmp_path: Path) -> None:
+    plain, parsed = claudy(tmp_path, "--version"), claudy(tmp_path, "run", "--version")
+    assert (plain.returncode, plain.stderr) == (parsed.returncode, parsed.stderr) == (0, "")
+    assert plain.stdout == parsed.stdout
+
+
+def test_what_nobody_reads_is_no_error(tmp_path: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "claudy", "config", "show"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout
+        assert child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait() in (0, 141)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_one_catch_site(as_json: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    console = Console({}, as_json=as_json)
+
+    def fail(error: BaseException) -> int:
+        def act() -> int:
+            raise error
+
+        return guarded(console, act)
+
+    cases: list[tuple[BaseException, int, str]] = [
+        (ClaudyError("a", "b"), 125, "error"),
+        (UsageError("a"), 2, "usage"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("oh"), 125, "error"),
+    ]
+    for error, code, name in cases:
+        assert fail(error) == code
+        said = capfd.readouterr()
+        assert "Traceback" not in said.err
+        if as_json:
+            assert said.err == ""
+            assert json.loads(said.out)["error"]["code"] == name
+        else:
+            assert said.out == ""
+    assert fail(Terminated(15)) == 143
+    assert guarded(console, lambda: 7) == 7

@@ -1,0 +1,103 @@
+"""Imports point one way, and only the command line prints."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "claudy"
+# What each part may import besides itself; errors and record are leaves.
+LEAVES = {"errors", "record", "digest", "__init__"}
+MAY = {
+    "errors": set(),
+    "record": set(),
+    "digest": set(),
+    "__init__": set(),
+    "host": LEAVES | {"engine"},
+    "engine": LEAVES | {"host"},
+    "settings": LEAVES | {"host"},
+    "image": LEAVES | {"host", "engine", "settings"},
+    "guard": LEAVES | {"host", "engine"},
+    "sandbox": LEAVES | {"host", "engine", "settings", "image"},
+    "containers": LEAVES | {"host", "engine", "settings", "image", "sandbox"},
+    "doctor": LEAVES | {"host", "engine", "settings", "image", "sandbox", "containers", "guard"},
+}
+PRINTING = ("print", "sys.stdout.write", "sys.stderr.write", "typer.echo", "click.echo")
+# The entry points of processes of their own, and the one result that needs no renderer.
+MAY_PRINT = {"__main__.py", "guard/__main__.py", "guard/policy/table.py"}
+
+
+def parts() -> list[tuple[str, str, ast.Module]]:
+    """Return every module's path, the part it belongs to, and its tree."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        found.append((name, name.split("/")[0].removesuffix(".py"), ast.parse(path.read_text())))
+    return found
+
+
+def type_checking_only(tree: ast.Module) -> set[ast.AST]:
+    """Return the nodes that only type checkers see."""
+    hidden: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            hidden |= {below for one in node.body for below in ast.walk(one)}
+    return hidden
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the parts of claudy that a module imports when it runs."""
+    hidden = type_checking_only(tree)
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            assert node.module
+            names |= {f"claudy.{a.name}" for a in node.names} if node.module == "claudy" else {
+                node.module
+            }  # fmt: skip
+    found = {name.split(".")[1] for name in names if name.startswith("claudy.")}
+    return {"__init__" if name == "__version__" else name for name in found}
+
+
+def test_imports_point_one_way() -> None:
+    wrong = [
+        f"{name} imports claudy.{other}"
+        for name, part, tree in parts()
+        if part not in ("cli", "__main__")
+        for other in sorted(imported(tree) - MAY[part] - {part})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nobody_imports_the_command_line() -> None:
+    assert all("cli" not in allowed for allowed in MAY.values())
+
+
+def test_only_the_command_line_prints() -> None:
+    wrong = []
+    for name, part, tree in parts():
+        if part == "cli" or name in MAY_PRINT:
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            call = ast.unparse(node.func)
+            if call in (
+                "print",
+                "sys.stdout.write",
+                "sys.stderr.write",
+                "typer.echo",
+                "click.echo",
+            ):
+                wrong.append(f"{name}:{node.lineno} {call}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_module_and_public_function_says_what_it_is() -> None:
+    for name, _, tree in parts():
+        assert ast.get_docstring(tree), name
