@@ -27,8 +27,10 @@ SHELLS = {
     ),
     "fish": (
         ["fish", "--no-config", "-i"],
-        "source {file}; set -g fish_autosuggestion_enabled 0; function fish_prompt;"
-        + " echo -n rea''dy\\>; end",
+        (
+            "source {file}; set -g fish_autosuggestion_enabled 0; function fish_prompt;"
+            " echo -n rea''dy\\>; end"
+        ),
     ),
 }
 FILES = {"bash": "claudy.bash", "zsh": "_claudy", "fish": "claudy.fish"}

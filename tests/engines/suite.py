@@ -50,6 +50,20 @@ class Outcome:
             self.exit_code or other.exit_code,
         )
 
+    def mended(self, again: Outcome) -> Outcome:
+        """Return what it came to after what had failed was tried once more, alone.
+
+        The parts run at the same time on few cores; what fails only then is named in the output
+        as failed at first. What fails alone as well has failed.
+        """
+        if again.failed or again.exit_code or again.passed < self.failed:
+            return self
+        return Outcome(self.passed + self.failed, 0, self.skipped, 0)
+
+
+_FEW = 25
+"""With more failures than this it was not the company that made them fail."""
+
 
 def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> int:
     """Run all tests and return 0 if none failed.
@@ -68,7 +82,14 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
             pool.submit(_run_part, name, arguments, instance, Path(reports), turn)
             for name, arguments in parts.items()
         ]
-        whole = sum((future.result() for future in futures), Outcome())
+        outcomes = dict(zip(parts, (future.result() for future in futures), strict=True))
+        for name, outcome in outcomes.items():
+            if 0 < outcome.failed <= _FEW:
+                again = ["--last-failed", *parts[name]]
+                outcomes[name] = outcome.mended(
+                    _run_part(f"{name}, again", again, instance, Path(reports), turn, name)
+                )
+        whole = sum(outcomes.values(), Outcome())
     failed = whole.failed or (1 if whole.exit_code else 0)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     _write(f"the whole suite on {', '.join(engines) or 'no engine'}: {minutes} min {seconds} s")
@@ -77,10 +98,17 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
 
 
 def _run_part(
-    name: str, arguments: list[str], instance: str, reports: Path, turn: threading.Lock
+    name: str,
+    arguments: list[str],
+    instance: str,
+    reports: Path,
+    turn: threading.Lock,
+    first: str = "",
 ) -> Outcome:
     report = reports / f"{name.replace(' ', '-')}.xml"
-    command = [sys.executable, "-m", "pytest", "-q", *_WATCH, f"--junit-xml={report}", *arguments]
+    memory = reports / f"cache-{(first or name).replace(' ', '-')}"
+    options = [*_WATCH, f"--override-ini=cache_dir={memory}", f"--junit-xml={report}"]
+    command = [sys.executable, "-m", "pytest", "-q", *options, *arguments]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
     environment |= {INSTANCE_VARIABLE: instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import socket
@@ -128,7 +129,7 @@ def dockerfile() -> Any:
 
 
 def test_testcontainers(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    core = pytest.importorskip("testcontainers.core.container")
+    core = importlib.import_module("testcontainers.core.container")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{guard.socket}")
     monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
     container = core.DockerContainer("postgres:15").with_exposed_ports(5432)

@@ -80,7 +80,9 @@ def machine(
 
 def copy_tree(target: Path) -> None:
     """Copy what a commit of the tree as it is would have."""
-    listing = subprocess.run(["git", "ls-files", "-zco", "--exclude-standard"], cwd=TREE, check=True, capture_output=True)
+    listing = subprocess.run(
+        ["git", "ls-files", "-zco", "--exclude-standard"], cwd=TREE, check=True, capture_output=True
+    )
     for name in listing.stdout.decode().split("\0"):
         source = TREE / name
         if name and (source.is_file() or source.is_symlink()):
