@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TREE = Path(__file__).parents[3]
-PLACE = Place("machine", os.environ.get("CLAUDY_TEST_INSTANCE", ""))
+# One for each process: the parts of a whole run go side by side.
+PLACE = Place("machine", str(os.getpid()))
 SUITE = "bookworm"
 PACKAGES = (
     "busybox-static ca-certificates docker.io iptables iproute2 procps python3 sudo util-linux"
@@ -274,3 +275,4 @@ def take_down(machine: Machine) -> None:
     clear_room(PLACE)
     shutil.rmtree(machine.root, ignore_errors=True)
     shutil.rmtree(PLACE.run, ignore_errors=True)
+    shutil.rmtree(PLACE.data, ignore_errors=True)
