@@ -230,11 +230,16 @@ def docker_run(plan: Plan, session: Session) -> list[str]:
     argv += [f"--group-add={group}" for group in plan.groups]
     argv += [f"--security-opt={option}" for option in plan.security]
     argv += [f"--add-host={entry}" for entry in plan.extra_hosts]
-    argv += [f"--cpus={plan.cpus / 1e9:g}"] if plan.cpus else []
+    argv += [f"--cpus={_decimal(plan.cpus)}"] if plan.cpus else []
     argv += [f"--memory={plan.memory}"] if plan.memory else []
     argv += [f"--pids-limit={plan.pids}"] if plan.pids else []
     argv += ["--log-driver=none", "--stop-timeout=2", f"--entrypoint={plan.init[0]}", plan.image]
     return [*argv, *plan.init[1:], *_arguments(plan, session)]
+
+
+def _decimal(billionths: int) -> str:
+    """Return an amount in units of 1e-9 as a decimal number, exactly."""
+    return f"{billionths // 10**9}.{billionths % 10**9:09}".rstrip("0").rstrip(".")
 
 
 def _mount_option(mount: Mount) -> str:
