@@ -60,7 +60,7 @@ def leave(
             if record.get("id") == container or not seat.others():
                 forget(seat, record)
         elif not seat.others() and not record.get("keep"):
-            remove(engine, container)
+            remove_own(engine, container)
             forget(seat, record)
         elif signal:
             end_processes(engine, container, seat.session, signal)
@@ -76,6 +76,25 @@ def forget(seat: Seat, record: Mapping[str, Any]) -> None:
         from claudy.sandbox.guarding import sweep
 
         sweep(record["guard"][0])
+
+
+def remove_own(engine: Engine, container: str) -> None:
+    """Remove a sandbox's container by force; one of a stranger with its name is left alone.
+
+    An id was given by the engine to this launch or to the one that started the sandbox. A name is
+    all there is when a launch ended before it had an id; whatever has it may be anybody's.
+    """
+    if container.startswith("claudy-"):
+        try:
+            found = engine.call("GET", f"/containers/{container}/json")
+        except APIError as error:
+            if error.status == NOT_FOUND:
+                return
+            raise
+        if (found["Config"].get("Labels") or {}).get("claudy.sandbox") != container:
+            return
+        container = str(found["Id"])
+    remove(engine, container)
 
 
 def remove(engine: Engine, container: str) -> None:

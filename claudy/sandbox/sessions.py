@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claudy.engine.client import Engine
     from claudy.engine.wire import Socket
     from claudy.sandbox.plan import Plan, Session
+    from claudy.sandbox.stream import Carrier
 
 KILLED = 137
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -99,7 +100,7 @@ def run_first(
             _resize(engine, f"/containers/{container}/resize")
         started(container)
 
-    code = _carry(
+    carrier = _carrier(
         engine,
         sock,
         first,
@@ -108,6 +109,7 @@ def run_first(
         mark=session.id,
         watched={start.fileno(): on_started},
     )
+    code = _carry(carrier, sock, session)
     if not running:
         on_started()
     if code is not None:
@@ -158,8 +160,24 @@ def run_exec(
         if error.status in (_NOT_FOUND, _CONFLICT):
             raise Vanished from error
         raise
-    _carry(engine, sock, first, session, resize=f"/exec/{found}/resize")
+    carrier = _carrier(engine, sock, first, session, resize=f"/exec/{found}/resize")
+    _carry(carrier, sock, session)
+    if carrier.refusal:
+        # The engine puts into the stream that the container ended before the command could start.
+        if not _runs(engine, container):
+            raise Vanished
+        carrier.pass_refusal()
     return _exit_code(engine, found)
+
+
+def _runs(engine: Engine, container: str) -> bool:
+    """Whether a container is running."""
+    try:
+        return bool(engine.call("GET", f"/containers/{container}/json")["State"]["Running"])
+    except APIError as error:
+        if error.status == _NOT_FOUND:
+            return False
+        raise
 
 
 def _exit_code(engine: Engine, found: str) -> int:
@@ -181,7 +199,7 @@ def _exit_code(engine: Engine, found: str) -> int:
         pause = min(pause * 2, 0.2)
 
 
-def _carry(
+def _carrier(
     engine: Engine,
     sock: Socket,
     first: bytes,
@@ -190,13 +208,12 @@ def _carry(
     resize: str,
     mark: str = "",
     watched: dict[int, Callable[[], None]] | None = None,
-) -> int | None:
-    """Carry a session's streams, in raw mode if it has a terminal."""
+) -> Carrier:
+    """Return what carries a session's streams."""
     # Imported while the engine starts the session.
     from claudy.sandbox.stream import Carrier
-    from claudy.sandbox.terminal import Raw
 
-    carrier = Carrier(
+    return Carrier(
         sock,
         first,
         tty=session.tty,
@@ -205,6 +222,12 @@ def _carry(
         watched=watched,
         on_resize=lambda: _resize(engine, resize),
     )
+
+
+def _carry(carrier: Carrier, sock: Socket, session: Session) -> int | None:
+    """Carry a session's streams to its end, in raw mode if it has a terminal."""
+    from claudy.sandbox.terminal import Raw
+
     try:
         if session.tty:
             with Raw():

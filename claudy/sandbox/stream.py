@@ -25,6 +25,10 @@ _SHUT_WR = 1
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
+# What the engine writes into the stream itself when it could not start the process.
+_REFUSED = b"OCI runtime exec failed"
+
+
 class EndMark:
     """Finds the exit code that the session holder writes behind a session's output.
 
@@ -82,6 +86,10 @@ class Carrier:
         mark: the session's end mark if it may end while the container goes on.
         watched: descriptors with what to do when they can be read; a callback may raise.
         on_resize: called when the terminal has changed its size.
+
+    Attributes:
+        refusal: the stream's beginning, held back, where it looks as if the engine has said that
+            nothing was started; empty otherwise, and in a container's first session.
     """
 
     def __init__(
@@ -103,6 +111,8 @@ class Carrier:
         self._code: int | None = None
         self._watched = dict(watched or {})
         self._on_resize = on_resize
+        self.refusal = b""
+        self._expects_refusal = not mark
         self._poll = select.poll()
         self._frame = (STDOUT, 0)
         self._head = b""
@@ -145,8 +155,11 @@ class Carrier:
                         continue
                     if descriptor == sock:
                         data = self._sock.recv(BLOCK)
-                        if not data or self._output(data):
+                        if self._expects_refusal and _REFUSED in data:
+                            self.refusal = data
+                        elif not data or self._output(data):
                             return self._finish()
+                        self._expects_refusal = False
                     elif descriptor == wake:
                         signals = os.read(wake, 64)
                         if _signal.SIGWINCH in signals and self._on_resize:
@@ -246,6 +259,10 @@ class Carrier:
             del self._marks[target]
             return not self._marks
         return False
+
+    def pass_refusal(self) -> None:
+        """Write what was held back because the engine may have said it, not the command."""
+        self._output(self.refusal)
 
     def _code_known(self) -> bool:
         """Whether the command has ended; background jobs' later output is not its own."""

@@ -1,0 +1,175 @@
+"""When a sandbox comes and when it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from tests.running.fixtures import LINGERING, assert_nothing_left
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.engines.engine import Engine
+    from tests.running.program import Claudy
+
+NONE = ("--docker", "none")
+
+
+def test_names_labels_and_environment(claudy: Claudy, project: Path) -> None:
+    with claudy.start(*NONE, "--", "cat", cwd=project) as session:
+        sandboxes = claudy.sandboxes(project)
+        sandboxes.wait_running()
+        found = sandboxes.only()
+        name = f"claudy-project-{sandboxes.id}"
+        assert found["Name"] == f"/{name}"
+        labels = found["Config"]["Labels"]
+        assert labels["claudy.sandbox"] == name
+        assert labels["claudy.project"] == str(project.resolve())
+        assert {"claudy.created", "claudy.version"} <= labels.keys()
+        assert "no-new-privileges" in found["HostConfig"]["SecurityOpt"]
+        env = dict(pair.partition("=")[::2] for pair in found["Config"]["Env"])
+        assert env["CLAUDY"] == "1"
+        assert env["CLAUDY_SANDBOX"] == name
+        assert env["CLAUDY_PROJECT_ID"] == sandboxes.id
+        assert env["CLAUDY_HOST_WORKSPACE"] == str(project.resolve())
+        assert session.stdin
+        session.stdin.close()
+        assert session.wait(LINGERING) == 0
+
+
+def test_new_is_a_second_sandbox(claudy: Claudy, project: Path) -> None:
+    with claudy.start(*NONE, "--", "cat", cwd=project) as session:
+        claudy.sandboxes(project).wait_running()
+        second = claudy.run(*NONE, "--new", "--", "sh", "-c", "echo $CLAUDY_SANDBOX", cwd=project)
+        assert second.text == f"claudy-project-{claudy.sandboxes(project).id}-2\n"
+        assert session.stdin
+        session.stdin.close()
+
+
+def test_keep_leaves_it_running_until_it_is_removed(claudy: Claudy, project: Path) -> None:
+    assert claudy.run(*NONE, "--keep", "--", "sh", "-c", "touch ~/mark", cwd=project).code == 0
+    claudy.sandboxes(project).wait_running()
+    assert claudy.run(*NONE, "--", "sh", "-c", "test -e ~/mark", cwd=project).code == 0
+    claudy.sandboxes(project).wait_running()
+    assert claudy.run("rm", "--yes", cwd=project).code == 0
+
+
+def test_recreate_asks_when_somebody_is_in_it(claudy: Claudy, project: Path) -> None:
+    with claudy.start(*NONE, "--", "cat", cwd=project) as session:
+        claudy.sandboxes(project).wait_running()
+        refused = claudy.run(*NONE, "--recreate", "--", "true", cwd=project)
+        assert refused.code == 2
+        assert "--yes" in refused.said
+        assert session.poll() is None
+        assert claudy.run(*NONE, "--recreate", "--yes", "--", "true", cwd=project).code == 0
+        assert session.wait(LINGERING) == 128 + signal.SIGKILL
+
+
+def test_one_after_the_other_thirty_times(claudy: Claudy, project: Path) -> None:
+    codes = [claudy.run(*NONE, "--", "true", cwd=project).code for _ in range(30)]
+    assert codes == [0] * 30
+
+
+def test_fifty_at_once_in_ten_projects(claudy: Claudy, tmp_path: Path) -> None:
+    projects = [tmp_path / f"p{number}" for number in range(10)]
+    for project in projects:
+        project.mkdir()
+
+    def launch(number: int) -> tuple[int, str, str]:
+        project = projects[number % 10]
+        script = f"echo {number} >> seen; echo $CLAUDY_SANDBOX; sleep 0.2"
+        done = claudy.run(*NONE, "--", "sh", "-c", script, cwd=project, timeout=300)
+        return done.code, done.text.strip(), done.said
+
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(launch, range(50)))
+    assert [(code, said) for code, _, said in results if code] == []
+    for number, project in enumerate(projects):
+        assert len({results[n][1] for n in range(number, 50, 10)}) == 1
+        seen = (project / "seen").read_text().split()
+        assert sorted(map(int, seen)) == list(range(number, 50, 10))
+        assert_nothing_left(claudy, project)
+
+
+def test_removed_under_a_session(claudy: Claudy, engine: Engine, project: Path) -> None:
+    with claudy.start(*NONE, "--", "cat", cwd=project) as session:
+        claudy.sandboxes(project).wait_running()
+        engine.cli("rm", "-f", claudy.sandboxes(project).only()["Id"])
+        assert session.wait(LINGERING) == 128 + signal.SIGKILL
+
+
+def test_a_leftover_with_the_name_is_replaced(
+    claudy: Claudy, engine: Engine, project: Path
+) -> None:
+    name = f"claudy-project-{claudy.sandboxes(project).id}"
+    label = f"claudy.project={project.resolve()}"
+    engine.cli("create", "--name", name, "--label", label, "busybox:latest", "true")
+    assert claudy.run(*NONE, "--", "true", cwd=project).code == 0
+
+
+def test_a_stranger_with_the_name_is_left_alone(
+    claudy: Claudy, engine: Engine, project: Path, label: str
+) -> None:
+    name = f"claudy-project-{claudy.sandboxes(project).id}"
+    engine.cli("run", "-d", "--label", label, "--name", name, "busybox:latest", "sleep", "600")
+    done = claudy.run(*NONE, "--", "true", cwd=project)
+    assert done.code == 125
+    assert name in done.said
+    assert engine.cli("inspect", "-f", "{{.State.Running}}", name).stdout.strip() == "true"
+    engine.cli("rm", "-f", name)
+
+
+def test_dry_run_is_the_container_that_is_started(claudy: Claudy, project: Path) -> None:
+    done = claudy.run(*NONE, "--dry-run", "--", "echo", "a b", cwd=project)
+    assert done.code == 0
+    assert done.text.startswith("docker run --rm ")
+    assert done.text.endswith("echo 'a b'\n")
+    assert claudy.sandboxes(project).all() == []
+
+
+def test_the_guard_goes_with_its_sandbox(claudy: Claudy, project: Path) -> None:
+    done = claudy.run("--docker", "guard", "--", "docker", "ps", "--format", "json", cwd=project)
+    assert done.code == 0, done.said
+    assert json.loads(done.text.splitlines()[0])["State"] == "running"
+    runtime = claudy.environment["XDG_RUNTIME_DIR"]
+    assert not [name for name in os.listdir(f"{runtime}/claudy") if "@guard" in name]
+
+
+def test_a_killed_guard_is_started_again(claudy: Claudy, project: Path) -> None:
+    with claudy.start("--docker", "guard", "--", "sh", cwd=project) as session:
+        assert session.stdin
+        assert session.stdout
+        session.stdin.write(b"docker version -f up\n")
+        assert session.stdout.readline() == b"up\n"
+        runtime = f"{claudy.environment['XDG_RUNTIME_DIR']}/claudy"
+        (pid_file,) = (name for name in os.listdir(runtime) if name.endswith("@guard.pid"))
+        with open(f"{runtime}/{pid_file}") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        script = b"until docker version -f again 2>/dev/null; do sleep 0.1; done\nexit\n"
+        session.stdin.write(script)
+        assert session.stdout.readline() == b"again\n"
+        assert session.wait(LINGERING + 5) == 0
+
+
+def test_terminated_leaves_nothing(claudy: Claudy, project: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with claudy.start(*NONE, "--", "sleep", "600", cwd=project) as session:
+            claudy.sandboxes(project).wait_process("sleep 600")
+            session.send_signal(number)
+            assert session.wait(LINGERING + 5) == 128 + number
+    with claudy.start(*NONE, "--", "sleep", "600", cwd=project) as session:
+        claudy.sandboxes(project).wait_process("sleep 600")
+        session.send_signal(signal.SIGINT)
+        assert session.wait(LINGERING + 5) == 130
+
+
+def test_killed_leaves_nothing(claudy: Claudy, project: Path) -> None:
+    with claudy.start(*NONE, "--", "sleep", "600", cwd=project) as session:
+        claudy.sandboxes(project).wait_process("sleep 600")
+        session.kill()
+        assert session.wait(LINGERING) == -signal.SIGKILL
+        claudy.sandboxes(project).wait_gone(LINGERING)
