@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ def main() -> int:
     whole = not options.quick and sections == list(SECTIONS) and not options.docker
     bench = Bench(quick=options.quick)
     before = machine.load()
-    with set_up(options.python, options.docker) as prepared:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clear up then too
+    with set_up(options.python, options.docker, keep_image=options.keep_image) as prepared:
         stage = prepared
         if _PEERS_IN & set(sections) and not options.no_peers:
             peers, missing = install_peers(stage.directory / "peers", options.python)
@@ -53,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         "--docker", choices=("guard", "host", "none"), default="", help="claudy's mode"
     )
     parser.add_argument("--no-peers", action="store_true", help="don't install other launchers")
+    parser.add_argument(
+        "--keep-image", action="store_true", help="leave claudy's image, for the next run"
+    )
     parser.add_argument("--no-save", action="store_true", help="leave RESULTS.md as it is")
     parser.add_argument("--render", action="store_true", help="only write RESULTS.md anew")
     parser.add_argument(

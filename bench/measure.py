@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.processes import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -20,10 +22,12 @@ class Contender:
     Args:
         name: what the table calls it.
         measure: does it once and returns seconds, bytes per second or bytes.
+        optional: if it fails it drops out, and the others go on.
     """
 
     name: str
     measure: Callable[[], float]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,18 +155,34 @@ class Bench:
         say(f"{self.section}: {case.title} ({rounds} rounds of {len(case.contenders)})")
         factor = _UNITS[case.unit]
         samples: dict[str, list[float]] = {contender.name: [] for contender in case.contenders}
+        remark = ""
         for number in range(warm_up + rounds):
             first = number % len(case.contenders)
             for contender in case.contenders[first:] + case.contenders[:first]:
-                value = contender.measure()
+                if contender.name not in samples:
+                    continue
+                try:
+                    value = contender.measure()
+                except Failed as error:
+                    if not contender.optional:
+                        raise
+                    del samples[contender.name]
+                    remark += f"({contender.name} failed: {str(error)[-200:]})"
+                    say(remark)
+                    continue
                 if number >= warm_up:
                     samples[contender.name].append(value * factor)
         rows = tuple(Row(name, tuple(values)) for name, values in samples.items())
-        return self.add(case, rows)
+        return self.add(case, rows, remark)
 
     def add(self, case: Case, rows: Sequence[Row], remark: str = "") -> Result:
         """Judge what was measured and keep it."""
-        verdicts = tuple(judge(target, rows, case.unit) for target in case.targets)
+        there = {"", *(row.name for row in rows)}
+        verdicts = tuple(
+            judge(target, rows, case.unit)
+            for target in case.targets
+            if target.of in there and target.to in there
+        )
         result = Result(self.section, case.title, case.unit, tuple(rows), verdicts, remark)
         self.results.append(result)
         return result

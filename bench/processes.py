@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0
 ROWS, COLUMNS = 40, 120
+# Python ignores these; a program started from a shell does not.
+_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Failed(Exception):
@@ -50,7 +52,7 @@ def run(argv: Sequence[str], around: Surroundings, *, stdin: int | None = None) 
         stdin: descriptor of its standard input; the null device if None.
 
     Raises:
-        Failed: its exit code is not 0.
+        Failed: its exit code is not 0, or it does not end.
     """
     with tempfile.TemporaryFile() as errors, open(os.devnull, "r+b") as null:
         os.chdir(around.directory)
@@ -60,8 +62,11 @@ def run(argv: Sequence[str], around: Surroundings, *, stdin: int | None = None) 
             (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
         ]
         began = time.perf_counter()
-        pid = os.posix_spawnp(argv[0], list(argv), around.env, file_actions=actions)
-        _, status = os.waitpid(pid, 0)
+        pid = os.posix_spawnp(
+            argv[0], list(argv), around.env, file_actions=actions, setsigdef=_DEFAULT
+        )
+        with _patient(argv, pid):
+            _, status = os.waitpid(pid, 0)
         took = time.perf_counter() - began
         code = os.waitstatus_to_exitcode(status)
         if code:
@@ -69,6 +74,23 @@ def run(argv: Sequence[str], around: Surroundings, *, stdin: int | None = None) 
             said = errors.read().decode("utf-8", "replace").strip()[-2000:]
             raise Failed(f"{' '.join(argv)[:300]}: exit code {code}: {said}")
     return took
+
+
+@contextlib.contextmanager
+def _patient(argv: Sequence[str], pid: int) -> Iterator[None]:
+    """End a program that does not end by itself."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise Failed(f"{' '.join(argv)[:300]}: did not end within {PATIENCE:g} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def output(argv: Sequence[str], around: Surroundings) -> str:

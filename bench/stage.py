@@ -118,12 +118,13 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_up(python: str, mode: str) -> Iterator[Stage]:
+def set_up(python: str, mode: str, *, keep_image: bool) -> Iterator[Stage]:
     """Install claudy, make a project and the image, and clear everything up in the end.
 
     Args:
         python: interpreter to install claudy with.
         mode: `guard`, `host` or `none`; empty for claudy's default.
+        keep_image: leave claudy's own images, if they had to be made.
     """
     directory = Path(tempfile.mkdtemp(prefix="claudy-bench-")).resolve()
     directory.chmod(0o755)
@@ -137,7 +138,8 @@ def set_up(python: str, mode: str) -> Iterator[Stage]:
         finally:
             say("clearing up")
             stage.clear()
-            _remove_images(stage.engine, before)
+            if not keep_image:
+                _remove_images(stage.engine, before)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

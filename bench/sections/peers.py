@@ -6,8 +6,8 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from bench.measure import Case, Contender
-from bench.processes import output, run
+from bench.measure import Case, Contender, say
+from bench.processes import Failed, output, run
 from bench.sections.cold import claudy_true
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ def measure(bench: Bench, stage: Stage) -> None:
         bench.skip("up", why)
     if not stage.peers:
         return
-    cold = [Contender(f"{peer.name} up", _cold(stage, peer)) for peer in stage.peers]
+    cold = (_contender(peer, "up", _cold(stage, peer)) for peer in stage.peers)
     bench.run(Case("cold: a container that is ready", (claudy_true(stage), *cold), rounds=10))
     with up(stage):
         again = tuple(
-            Contender(f"{peer.name} up", _runs(stage, _up(stage, peer))) for peer in stage.peers
+            _contender(peer, "up", _runs(stage, _up(stage, peer))) for peer in stage.peers
         )
         bench.run(Case("up again while it is running", again, rounds=10))
 
@@ -41,13 +41,20 @@ def up(stage: Stage) -> Iterator[list[Contender]]:
     found = []
     try:
         for peer in stage.peers:
-            output(_up(stage, peer), stage.around)
+            try:
+                output(_up(stage, peer), stage.around)
+            except Failed as error:
+                say(str(error))  # its exec fails too, and says so in the results
             argv = [peer.program, "exec", *_place(stage, peer), "true"]
-            found.append(Contender(f"{peer.name} exec", _runs(stage, argv)))
+            found.append(_contender(peer, "exec", _runs(stage, argv)))
         yield found
     finally:
         for peer in stage.peers:
             _remove(stage, peer)
+
+
+def _contender(peer: Peer, command: str, measure: Callable[[], float]) -> Contender:
+    return Contender(f"{peer.name} {command}", measure, optional=True)
 
 
 def _runs(stage: Stage, argv: list[str]) -> Callable[[], float]:
@@ -73,9 +80,13 @@ def _place(stage: Stage, peer: Peer) -> list[str]:
     config = stage.directory / f"{peer.name}.json"
     if not config.exists():
         config.write_text(json.dumps(_settings(stage)), encoding="utf-8")
-    label = f"{stage.label}-{peer.name}"
+    label = _label(stage, peer)
     folder = stage.around.directory
     return ["--workspace-folder", folder, "--override-config", str(config), "--id-label", label]
+
+
+def _label(stage: Stage, peer: Peer) -> str:
+    return f"claudy.bench.peer={stage.label.partition('=')[2]}-{peer.name}"
 
 
 def _settings(stage: Stage) -> dict[str, object]:
@@ -102,7 +113,7 @@ def _settings(stage: Stage) -> dict[str, object]:
 
 
 def _remove(stage: Stage, peer: Peer) -> None:
-    filters = json.dumps({"label": [f"{stage.label}-{peer.name}"]})
+    filters = json.dumps({"label": [_label(stage, peer)]})
     for found in stage.engine.call("GET", "/containers/json", {"all": True, "filters": filters}):
         stage.engine.call("DELETE", f"/containers/{found['Id']}", {"force": True, "v": True})
 
