@@ -13,6 +13,7 @@ import os
 import select
 import termios
 
+from claudy.errors import ClaudyError
 from claudy.sandbox.terminal import STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -82,8 +83,11 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | N
         os.closerange(low, descriptor)
         low = descriptor + 1
     os.closerange(low, _highest_descriptor() + 1)
-    while guard is not None and not _readable(reader, guard):
-        _revive(guard)
+    while guard is not None and (dead := _dead_guard(reader, guard)):
+        try:
+            _revive(guard, dead)
+        except (ClaudyError, OSError):
+            pass  # Docker stays out of reach inside; the session itself still has to be watched
     if os.read(reader, 1):
         return
     if attributes is not None:
@@ -95,30 +99,38 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | N
     clear_up()
 
 
-def _readable(reader: int, guard: Guard) -> bool:
-    """Wait for claudy's word or the guard's end; True when the pipe can be read.
+def _dead_guard(reader: int, guard: Guard) -> str:
+    """Wait for claudy's word or the guard's end; return the dead guard's process id.
 
-    A guard also ends because its sandbox has; then claudy's word follows at once.
+    Empty when the pipe can be read. A guard also ends because its sandbox has; then claudy's word
+    follows at once.
     """
+    process = -1
+    pid = "none"
     poll = select.poll()
     poll.register(reader, select.POLLIN | select.POLLHUP)
     try:
         with open(guard.pid_file, encoding="ascii") as file:
-            process = os.pidfd_open(int(file.read()))
+            pid = file.read() or pid
+        process = os.pidfd_open(int(pid))
     except (OSError, ValueError):
-        return bool(poll.poll(_FAREWELL))
+        return "" if poll.poll(_FAREWELL) else pid
     try:
         poll.register(process, select.POLLIN)
         if any(descriptor == reader for descriptor, _ in poll.poll()):
-            return True
+            return ""
         poll.unregister(process)
-        return bool(poll.poll(_FAREWELL))
+        return "" if poll.poll(_FAREWELL) else pid
     finally:
         os.close(process)
 
 
-def _revive(guard: Guard) -> None:
-    """Start the guard again, unless another session's watcher just did."""
+def _revive(guard: Guard, dead: str) -> None:
+    """Start the guard again, unless another session's watcher just did.
+
+    Whether it lives can't be asked of its process id: a dead child that claudy has not waited for
+    still has one.
+    """
     import fcntl
 
     lock = os.open(f"{guard.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -126,8 +138,10 @@ def _revive(guard: Guard) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             with open(guard.pid_file, encoding="ascii") as file:
-                os.kill(int(file.read()), 0)
-        except (OSError, ValueError):
+                now = file.read()
+        except OSError:
+            now = dead
+        if now in ("", dead):
             guard.start().wait()
     finally:
         os.close(lock)
