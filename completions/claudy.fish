@@ -55,7 +55,7 @@ complete -c claudy -n "__claudy_in ''" -a doctor -d 'Prove that claudy works her
 complete -c claudy -n "__claudy_in ''" -a build-image -d 'Build, pull or push the bundled image'
 complete -c claudy -n "__claudy_in ''" -a ps -d 'List the sandboxes'
 complete -c claudy -n "__claudy_in ''" -a status -d 'Show the engine, and how a sandbox and what it started are'
-complete -c claudy -n "__claudy_in ''" -a logs -d 'Print what a container has written'
+complete -c claudy -n "__claudy_in ''" -a logs -d 'Print what a container that the sandbox started has written'
 complete -c claudy -n "__claudy_in ''" -a stats -d 'Show the CPU, memory, network and disk that they use'
 complete -c claudy -n "__claudy_in ''" -a stop -d 'Stop a sandbox or containers; the home of a sandbox stays'
 complete -c claudy -n "__claudy_in ''" -a restart -d 'Restart containers, or a sandbox that is kept (--keep)'

@@ -95,7 +95,14 @@ def status(
 
 @app.command("logs")
 def logs(
-    name: Name = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A container that was started, or a compose service; default: the only one.",
+            show_default=False,
+        ),
+    ] = "",
     *,
     tail: Annotated[
         int | None,
@@ -109,7 +116,7 @@ def logs(
     context: options.Context = None,
     debug: options.Debug = False,
 ) -> int:
-    """Print what a container has written."""
+    """Print what a container that the sandbox started has written."""
     from claudy.containers.logs import read_guard_log, read_logs
 
     if guard:
@@ -119,9 +126,11 @@ def logs(
         return 0
 
     scene = Scene(_console(debug=debug), host, context)
-    found = scene.named([name] if name else None)
+    around = () if name else scene.around()
+    found = scene.named([name]) if name else tuple(c for c in around if not c.is_sandbox)
     if not found:
-        return scene.say_nothing_here()
+        scene.console.notice("Nothing that was started for this project is there.")
+        return 0
     if len(found) > 1:
         names = ", ".join(c.name for c in found)
         raise UsageError(f"There is more than one: {names}.", f"claudy logs {found[0].name}")

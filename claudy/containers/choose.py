@@ -72,7 +72,7 @@ def _named(
         if c.is_sandbox or c.is_probe or c.owner or (project and c.belongs_to(project, compose))
     ]
     exact = [c for c in ours if name in (c.name, c.id)]
-    services = [c for c in ours if c.service == name and c.belongs_to(project, compose)]
+    services = [c for c in ours if name and c.service == name and c.belongs_to(project, compose)]
     prefixed = _by_id(ours, name)
     if found := exact or services or prefixed:
         if found is prefixed and len(found) > 1:

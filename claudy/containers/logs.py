@@ -6,6 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+from claudy.errors import ClaudyError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,9 +32,17 @@ def read_logs(
         Which stream (1 for stdout, 2 for stderr; with a terminal all is stdout) and its bytes.
 
     Raises:
+        ClaudyError: the engine keeps no log of it.
         APIError: there is no such container (404), or its log driver can't be read.
     """
     found = engine.call("GET", f"/containers/{container}/json")
+    driver = ((found.get("HostConfig") or {}).get("LogConfig") or {}).get("Type")
+    if driver == "none":
+        name = str(found.get("Name", container)).lstrip("/")
+        raise ClaudyError(
+            f"The engine keeps no log of {name}: what is shown and piped there is its session's.",
+            "claudy ps --all",
+        )
     query: dict[str, str | int | bool] = {
         "stdout": True,
         "stderr": True,

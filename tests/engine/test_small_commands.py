@@ -201,50 +201,64 @@ def test_stats_measure_what_is_used(claudy: Claudy, project: Path) -> None:
         process.send_signal(signal.SIGTERM)
 
 
-def test_logs_are_what_was_written(claudy: Claudy, project: Path) -> None:
-    command = ("sh", "-c", "printf 'a\\nb\\nc\\n'; printf 'e\\n' >&2; cat")
-    with session(claudy, project, command=command) as process:
-        assert process.stdout
-        assert process.stdout.read(6) == b"a\nb\nc\n"
-        assert process.stderr
-
-        def logs(*options: str) -> Done:
-            return claudy.run("logs", *options, cwd=project)
-
-        wait_for(lambda: logs().err == b"e\n", SECONDS, "standard error in the log")
-        assert logs().out == b"a\nb\nc\n"
-        assert logs("-n", "0").out == b""
-        whole = logs("-n", "2")
-        assert len(whole.out + whole.err) == 4
-        name = claudy.sandboxes(project).only()["Name"].lstrip("/")
-        assert claudy.run("logs", name, cwd="/").out == b"a\nb\nc\n"
-
-        with claudy.start("logs", "--follow", cwd=project) as follower:
-            assert process.stdin
-            assert follower.stdout
-            seen = b""
-            while seen != b"a\nb\nc\n":
-                seen += follower.stdout.read(6 - len(seen))
-            process.stdin.write(b"later\n")
-            process.stdin.close()
-            assert follower.stdout.read() == b"later\n"
-            assert follower.wait(SECONDS) == 0
+def service(engine: Engine, label: str, project: Path, script: str) -> str:
+    """Run a container as compose labels those of a project; returns its name."""
+    name = f"service-{label.rpartition('=')[2]}"
+    marks = {"project.working_dir": str(project), "service": "job", "project": "project"}
+    labels = [f"--label=com.docker.compose.{key}={value}" for key, value in marks.items()]
+    engine.cli("run", "-d", "-i", "--name", name, "--label", label, *labels,
+               "busybox", "sh", "-c", script)  # fmt: skip
+    return name
 
 
-def test_nobody_reading_the_log_ends_it_quietly(claudy: Claudy, project: Path) -> None:
-    command = ("sh", "-c", "seq 200000; cat")
-    with session(claudy, project, command=command) as process:
-        assert process.stdout
+def test_logs_are_what_was_written(
+    claudy: Claudy, project: Path, engine: Engine, label: str
+) -> None:
+    script = "printf 'a\nb\nc\n'; echo e >&2; while [ ! -e /go ]; do sleep 0.05; done; echo later"
+    name = service(engine, label, project, script)
+
+    def logs(*options: str) -> Done:
+        return claudy.run("logs", *options, cwd=project)
+
+    wait_for(lambda: logs().err == b"e\n", SECONDS, "standard error in the log")
+    for words in ((), (name,), ("job",)):
+        assert logs(*words).out == b"a\nb\nc\n"
+    assert logs("-n", "0").out == b""
+    tail = logs("-n", "2")
+    assert len(tail.out + tail.err) == 4
+    with claudy.start("logs", "--follow", "job", cwd=project) as follower:
+        assert follower.stdout
         seen = b""
-        while not seen.endswith(b"\n200000\n"):
-            seen += process.stdout.read(1 << 20)
-        with claudy.start("logs", "-f", cwd=project) as follower:
-            assert follower.stdout
-            follower.stdout.read(10)
-            follower.stdout.close()
-            assert follower.wait(SECONDS) == 141
-            assert follower.stderr
-            assert follower.stderr.read() == b""
+        while seen != b"a\nb\nc\n":
+            seen += follower.stdout.read(6 - len(seen))
+        engine.cli("exec", name, "touch", "/go")
+        rest = b""
+        while data := follower.stdout.read(100):
+            rest += data
+        assert rest == b"later\n"
+        assert follower.wait(SECONDS) == 0
+
+
+def test_a_sandbox_has_no_log(claudy: Claudy, project: Path) -> None:
+    with session(claudy, project):
+        name = claudy.sandboxes(project).only()["Name"].lstrip("/")
+        done = claudy.run("logs", name, cwd="/")
+        assert (done.code, done.out) == (125, b"")
+        assert f"The engine keeps no log of {name}" in done.said
+        assert claudy.run("logs", cwd=project).code == 0
+
+
+def test_nobody_reading_the_log_ends_it_quietly(
+    claudy: Claudy, project: Path, engine: Engine, label: str
+) -> None:
+    service(engine, label, project, "seq 200000; exec sleep 1000")
+    with claudy.start("logs", "-f", cwd=project) as follower:
+        assert follower.stdout
+        assert follower.stdout.read(10)
+        follower.stdout.close()
+        assert follower.wait(SECONDS) == 141
+        assert follower.stderr
+        assert follower.stderr.read() == b""
 
 
 # -- changing ------------------------------------------------------------------------------------
