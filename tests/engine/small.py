@@ -31,7 +31,7 @@ ARG BASE_IMAGE={base}
 FROM ${{BASE_IMAGE}} AS root
 LABEL {label}
 ARG GREETING=hello
-RUN mkdir -p /etc && echo "$GREETING" >/etc/greeting
+RUN mkdir -p /etc && echo "$GREETING" >/etc/greeting && echo "{label}" >/etc/label
 {more}
 FROM scratch
 COPY --from=root / /
