@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _signal
+
 from claudy.errors import APIError, EngineGone
 
 TYPE_CHECKING = False
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 KILLED = 137
 _NOT_FOUND, _CONFLICT = 404, 409
 _END_TIMEOUT = 60.0
+_ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
 # The engine itself looks for keys to detach (Ctrl-P Ctrl-Q unless told otherwise) and holds back
 # what may begin them (moby daemon `stream/attach.go`, moby/term `proxy.go`). So they begin with
@@ -73,9 +76,6 @@ def run_first(
     from claudy.sandbox.plan import create_body
 
     body = create_body(plan, session)
-    create = engine.begin("POST", "/containers/create", {"name": plan.name}, body)
-    creating()
-    container = str(create.finish()["Id"])
     query: dict[str, str | int | bool] = {
         "stream": True,
         "stdin": session.stdin,
@@ -84,10 +84,19 @@ def run_first(
     }
     if session.tty:
         query["detachKeys"] = _NO_KEYS
-    attach = engine.start_hijack(f"/containers/{container}/attach", query)
-    waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
-    sock, first = attach.finish()
-    created(container)
+    # Who is interrupted here does not know what to remove: the engine goes on with a request whose
+    # client has left. The signal waits until there is an id.
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ENDING)
+    try:
+        create = engine.begin("POST", "/containers/create", {"name": plan.name}, body)
+        creating()
+        container = str(create.finish()["Id"])
+        attach = engine.start_hijack(f"/containers/{container}/attach", query)
+        waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
+        sock, first = attach.finish()
+        created(container)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
     start = engine.begin("POST", f"/containers/{container}/start")
     starting()
     running = False
