@@ -84,10 +84,7 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | N
         low = descriptor + 1
     os.closerange(low, _highest_descriptor() + 1)
     while guard is not None and (dead := _dead_guard(reader, guard)):
-        try:
-            _revive(guard, dead)
-        except (ClaudyError, OSError):
-            pass  # Docker stays out of reach inside; the session itself still has to be watched
+        _revive(guard, dead)
     if os.read(reader, 1):
         return
     if attributes is not None:
@@ -143,6 +140,8 @@ def _revive(guard: Guard, dead: str) -> None:
             now = dead
         if now in ("", dead):
             guard.start().wait()
+    except (ClaudyError, OSError):
+        pass  # Docker stays out of reach inside; the session itself still has to be watched
     finally:
         os.close(lock)
 
