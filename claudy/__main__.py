@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 
@@ -30,6 +31,16 @@ SUBCOMMANDS = frozenset(
 )
 
 
+def _die_of_interrupts() -> None:
+    """Let Ctrl-C end the process without a word, until there is something to clear up.
+
+    `claudy.cli.console.guarded` takes over; Python's own handler would show a traceback of
+    whatever is being imported.
+    """
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+
 def _open_closed_streams() -> None:
     """Open what the caller has closed of standard input, output and error.
 
@@ -53,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The process's exit code.
     """
+    if argv is None:
+        _die_of_interrupts()
     _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 
@@ -131,6 +132,8 @@ def _write(descriptor: int, text: str) -> None:
 
 def guarded(console: Console, action: Callable[[], int]) -> int:
     """Run an action; print what it raises and return the exit code. The one catch site."""
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         return action()
     except ClaudyError as error:

@@ -136,7 +136,7 @@ def remove_late(engine: Engine, name: str, session: str) -> None:
             if error.status != NOT_FOUND:
                 raise
         else:
-            # One that runs was known to its claudy; `leave` has seen to it, and others may be in it.
+            # One that runs was known to its claudy, `leave` saw to it, and others may be in it.
             if session in found["Config"]["Cmd"] and not found["State"]["Running"]:
                 remove(engine, str(found["Id"]))
             return
