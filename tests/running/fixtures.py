@@ -80,12 +80,16 @@ def project(tmp_path: Path, claudy: Claudy) -> Iterator[Path]:
 
 def assert_nothing_left(claudy: Claudy, project: Path) -> None:
     """Fail if a project's sandbox, or its entry in the registry, is still there after 5 s."""
-    sandboxes = claudy.sandboxes(project)
-    registry = Path(claudy.environment["XDG_RUNTIME_DIR"], "claudy")
-    sandboxes.wait_gone(LINGERING)
+    claudy.sandboxes(project).wait_gone(LINGERING)
     wait_for(
-        lambda: not list(registry.glob(f"*-{sandboxes.id}*")), LINGERING, "the registry to be empty"
+        lambda: not registry_entries(claudy, project), LINGERING, "the registry to be empty"
     )
+
+
+def registry_entries(claudy: Claudy, project: Path) -> list[Path]:
+    """Return what claudy has noted of a project's sandboxes in its runtime directory."""
+    registry = Path(claudy.environment["XDG_RUNTIME_DIR"], "claudy")
+    return list(registry.glob(f"*{claudy.sandboxes(project).id}*"))
 
 
 @pytest.fixture(scope="module")

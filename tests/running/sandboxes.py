@@ -65,7 +65,7 @@ class Sandboxes:
                 top = self.api.request("GET", f"/containers/{one['Id']}/top", query)
             except EngineError:
                 continue
-            found += [(row[1], row[2]) for row in top["Processes"]]
+            found += [(row[1], row[2]) for row in top["Processes"] or ()]
         return found
 
     def runs(self, text: str, state: str = "") -> bool:

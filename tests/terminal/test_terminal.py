@@ -18,9 +18,7 @@ CTRL_C, CTRL_D, CTRL_P, CTRL_Q, CTRL_Z = "\x03", "\x04", "\x10", "\x11", "\x1a"
 
 
 @pytest.fixture(params=["first", "joined"])
-def terminal(
-    request: pytest.FixtureRequest, claudy: Claudy, project: Path
-) -> Iterator[Terminal]:
+def terminal(request: pytest.FixtureRequest, claudy: Claudy, project: Path) -> Iterator[Terminal]:
     """Return a terminal with a shell: of a new sandbox, or of one that another session started."""
     if request.param == "first":
         with claudy.terminal(cwd=project) as terminal:
@@ -167,9 +165,7 @@ def test_a_long_paste_arrives_whole(terminal: Terminal) -> None:
     assert terminal.end() == (0, None)
 
 
-def test_output_is_shown_while_a_paste_waits_to_be_read(
-    terminal: Terminal, project: Path
-) -> None:
+def test_output_is_shown_while_a_paste_waits_to_be_read(terminal: Terminal, project: Path) -> None:
     # Nobody reads the paste until every buffer on its way is full; then more is printed than fits
     # into those of the other direction. Who waits for one of the two alone waits for ever.
     program = "echo rea''dy; until [ -e go ]; do sleep 0.02; done; seq 300000"
