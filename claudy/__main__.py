@@ -64,16 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The process's exit code.
     """
-    try:
-        return _run(argv)
-    except KeyboardInterrupt:  # while something was still being imported
-        from claudy.errors import INTERRUPTED
-
-        return INTERRUPTED
-
-
-def _run(argv: Sequence[str] | None) -> int:
-    """Run claudy by the shortest way there is for these arguments."""
     if argv is None:
         _die_of_interrupts()
     _open_closed_streams()
