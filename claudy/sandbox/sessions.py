@@ -62,7 +62,7 @@ def run_first(
         engine: the engine.
         plan: the container.
         session: what runs in it.
-        creating: called while the engine creates it.
+        creating: called before the engine creates it: who watches must be there by then.
         created: called with the container's id before it is started; may raise.
         starting: called while the engine starts it.
         started: called with the container's id once others may join.
@@ -88,8 +88,8 @@ def run_first(
     # client has left. The signal waits until there is an id.
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ENDING)
     try:
-        create = engine.begin("POST", "/containers/create", {"name": plan.name}, body)
         creating()
+        create = engine.begin("POST", "/containers/create", {"name": plan.name}, body)
         container = str(create.finish()["Id"])
         attach = engine.start_hijack(f"/containers/{container}/attach", query)
         waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "removed"})
