@@ -81,9 +81,7 @@ def project(tmp_path: Path, claudy: Claudy) -> Iterator[Path]:
 def assert_nothing_left(claudy: Claudy, project: Path) -> None:
     """Fail if a project's sandbox, or its entry in the registry, is still there after 5 s."""
     claudy.sandboxes(project).wait_gone(LINGERING)
-    wait_for(
-        lambda: not registry_entries(claudy, project), LINGERING, "the registry to be empty"
-    )
+    wait_for(lambda: not registry_entries(claudy, project), LINGERING, "the registry to be empty")
 
 
 def registry_entries(claudy: Claudy, project: Path) -> list[Path]:
