@@ -81,8 +81,11 @@ def report_usage(scene: Scene, containers: Sequence[Container]) -> int:
         }
         scene.console.result(dumps(document).decode())
         return 0
-    if not used:
+    if not running:
         return scene.say_nothing_here()
+    if not used:
+        scene.console.notice("The engine can't tell what they use.")
+        return 0
     rows = [_usage_row(running[one], used[one]) for one in running if one in used]
     scene.console.result(table(_USAGE_HEAD, rows))
     return 0

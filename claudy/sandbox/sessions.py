@@ -29,9 +29,11 @@ _ENDING = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 _NO_KEYS = ",".join(chr(0xDC00 + byte) for byte in (0xFF, 0xFE, 0xFF, 0xFD, 0xFF))
 _NO_KEYS_JSON = "ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@,ctrl-^,ctrl-@,ctrl-_"
 
-# Sets the terminal's size before the command can ask for it (the API can only from 1.42 on), and
-# lets a shell report a command that can't be run, in the same words and with the same code (126,
-# 127) as the first session's.
+SIZED = "1.42"  # from this API version on the engine itself sets a new terminal's size
+
+# Sets the terminal's size before the command can ask for it, where the engine can't, and lets a
+# shell report a command that can't be run, in the same words and with the same code (126, 127) as
+# the first session's.
 _EXEC = """
 [ -z "$1" ] || stty rows "$1" cols "$2" 2>/dev/null
 shift 2
@@ -105,7 +107,7 @@ def run_first(
         nonlocal running
         start.finish()
         running = True
-        if session.tty and engine.api < "1.42":
+        if session.tty and engine.api < SIZED:
             _resize(engine, f"/containers/{container}/resize")
         started(container)
 
@@ -147,12 +149,13 @@ def run_exec(
     Raises:
         Vanished: the container is not running (any more); nothing has been run.
     """
+    size = session.size if engine.api < SIZED else ("", "")
     body: dict[str, Any] = {
         "AttachStdin": session.stdin,
         "AttachStdout": True,
         "AttachStderr": True,
         "Tty": session.tty,
-        "Cmd": ["sh", "-c", _EXEC, "claudy", *session.size, *session.command],
+        "Cmd": ["sh", "-c", _EXEC, "claudy", *size, *session.command],
         "Env": [f"CLAUDY_SESSION={session.id}", *session.environment()],
     }
     if session.tty:

@@ -82,8 +82,7 @@ class Prepared:
                 known = self._adopt()
             try:
                 if known:
-                    self._compare(known)
-                    return launch.join({**known, "env": self.settings["env"]})
+                    return launch.join(self._agreed(known))
                 return self._start()
             except Vanished:
                 launch.enter()
@@ -267,10 +266,21 @@ class Prepared:
         remove(launch.engine, str(known.get("id") or launch.name))
         launch.seat.forget()
 
-    def _compare(self, known: Mapping[str, Any]) -> None:
-        """Say so when the running sandbox is not what the options ask for."""
-        if known["digest"] and known["digest"] != self.plan.digest():
-            self.launch.request.notify(
+    def _agreed(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Say so when the running sandbox is not what the options ask for; note when it is.
+
+        Returns:
+            What is known about it, with this launch's environment.
+        """
+        launch = self.launch
+        found = {**known, "env": self.settings["env"]}
+        if known["digest"] == self.plan.digest():
+            if launch.inputs is not None and known["inputs"] != launch.inputs:
+                found["inputs"] = launch.inputs  # the next launch like this one just joins
+                launch.seat.write(found)
+        elif known["digest"]:
+            launch.request.notify(
                 "The sandbox is running with other options or an older image; they apply after"
                 " the last session has ended, or with --recreate."
             )
+        return found

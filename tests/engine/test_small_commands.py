@@ -17,7 +17,7 @@ from claudy.containers.pruning import find_unused
 from claudy.engine.client import Engine as Client
 from claudy.host.endpoint import resolve
 from claudy.image.reference import bundled_reference
-from tests.engines.shell import wait_for
+from tests.engines.shell import EngineError, wait_for
 
 if TYPE_CHECKING:
     import subprocess
@@ -166,9 +166,12 @@ def test_status_says_all_of_a_sandbox(claudy: Claudy, project: Path, engine: Eng
             }
         ]
         assert one["sessions"] == 1
-        assert one["usage"]["memory_limit"] == 64 << 20
-        assert 0 < one["usage"]["memory"] < 64 << 20
-        assert one["usage"]["processes"] >= 2
+        if measures(engine, container["Id"]):
+            assert one["usage"]["memory_limit"] == 64 << 20
+            assert 0 < one["usage"]["memory"] < 64 << 20
+            assert one["usage"]["processes"] >= 2
+        else:
+            assert one["usage"] is None
 
         text = claudy.run("status", cwd=project).text
         assert f"engine   {found['engine']['version']} (API " in text
@@ -187,18 +190,38 @@ def test_status_without_a_sandbox_tells_of_the_engine(
     assert said_json(claudy.run("status", "--json", cwd=project))["containers"] == []
 
 
-def test_stats_measure_what_is_used(claudy: Claudy, project: Path) -> None:
-    busy = ("sh", "-c", "echo open; while :; do :; done")
+def measures(engine: Engine, container: str) -> bool:
+    """Whether the engine itself has figures; on a host with odd cgroups it may have none."""
+    try:
+        query = {"stream": "0", "one-shot": "1"}
+        found = engine.api.request("GET", f"/containers/{container}/stats", query)
+    except EngineError:
+        return False
+    return bool(found.get("memory_stats"))
+
+
+def test_stats_measure_what_is_used(claudy: Claudy, project: Path, engine: Engine) -> None:
+    # Works until its input ends.
+    busy = ("sh", "-c", "echo open; (while :; do :; done) & cat; kill $!")
     with session(claudy, project, command=busy) as process:
         assert process.stdout
         assert process.stdout.read(5) == b"open\n"
-        (one,) = said_json(claudy.run("stats", "--json", cwd=project))["containers"]
+        container = claudy.sandboxes(project).only()
+        name = container["Name"].lstrip("/")
+        done = claudy.run("stats", cwd=project)
+        found = said_json(claudy.run("stats", "--json", cwd=project))["containers"]
+        assert done.code == 0
+        if not measures(engine, container["Id"]):
+            assert found == []
+            assert "The engine can't tell" in done.said
+            return
+        (one,) = found
+        assert one["name"] == name
         assert one["cpu_percent"] > 5
         assert one["memory"] > 0
-        lines = claudy.run("stats", cwd=project).text.splitlines()
+        lines = done.text.splitlines()
         assert len(lines) == 2
-        assert one["name"] in lines[1]
-        process.send_signal(signal.SIGTERM)
+        assert name in lines[1]
 
 
 def service(engine: Engine, label: str, project: Path, script: str) -> str:
@@ -453,8 +476,9 @@ def test_compose_services_of_the_project(
         assert claudy.run("logs", "web", "-n", "2", cwd=project).out.count(b"\n") <= 2
         assert claudy.run("logs", "web", cwd=project).out == b"one\ntwo\nthree\n"
         assert claudy.run("logs", "project-web-1", cwd=project).err == b"bad\n"
-        assert {one["name"] for one in said_json(claudy.run("stats", "--json", cwd=project))[
-            "containers"]} == names  # fmt: skip
+        used = said_json(claudy.run("stats", "--json", cwd=project))["containers"]
+        wanted = names if measures(engine, "project-web-1") else set()
+        assert {one["name"] for one in used} == wanted
 
         assert claudy.run("restart", "web", cwd=project).code == 2
         done = claudy.run("restart", "-y", "web", cwd=project)

@@ -188,6 +188,7 @@ def _rootless_command(place: Place, config: Path) -> list[str]:
     variables = [
         f"HOME={place.data}",
         f"XDG_RUNTIME_DIR={place.run}",
+        f"TMPDIR={place.run}",  # /tmp may be root's alone
         "DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns",
     ]
     script = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
