@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from tests.engines.api import Api
 from tests.engines.certificates import certificates
-from tests.engines.layout import DOCKER_GROUP_ID, KINDS, TLS_PORT, USER, USER_ID
+from tests.engines.layout import (
+    DOCKER_GROUP_ID,
+    KINDS,
+    TEMPORARY,
+    TLS_PORT,
+    USER,
+    USER_ID,
+    is_everybodys,
+)
 from tests.engines.processes import mark, marked, read_pid
 from tests.engines.room import clear_room, enter, holder_of, open_room, room_mtu
 from tests.engines.shell import (
@@ -129,6 +137,9 @@ def start_in_root(place: Place, holder: int, root: Path, command: Sequence[str],
     what a test bind-mounts is at the same path for it.
     """
     bind = 'mount --bind "$0/usr" /usr; exec "$@"'
+    if KINDS[place.kind].rootless and not is_everybodys(TEMPORARY):
+        # rootlesskit writes there, whatever TMPDIR says; tests then use another.
+        bind = f"mount -t tmpfs -o mode=1777 claudy-test-tmp {TEMPORARY}; {bind}"
     private = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", bind, str(root)]
     clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin", mark(place)]
     return start_detached([*enter(holder), *clean, *private, *command], log)
@@ -188,7 +199,6 @@ def _rootless_command(place: Place, config: Path) -> list[str]:
     variables = [
         f"HOME={place.data}",
         f"XDG_RUNTIME_DIR={place.run}",
-        f"TMPDIR={place.run}",  # /tmp may be root's alone
         "DOCKERD_ROOTLESS_ROOTLESSKIT_NET=slirp4netns",
     ]
     script = "/usr/share/docker.io/contrib/dockerd-rootless.sh"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 RUN = Path("/run/claudy-test")
 DATA = Path("/var/lib/claudy-test")
 CACHE = Path("/var/cache/claudy-test")
+TEMPORARY = Path("/tmp")  # noqa: S108 - asked about, not written to
 
 INSTANCE_VARIABLE = "CLAUDY_TEST_INSTANCE"
 ENGINE_VARIABLE = "CLAUDY_TEST_ENGINE"
@@ -19,6 +21,12 @@ USER = "claudy-test"
 USER_ID = 12340
 DOCKER_GROUP_ID = 12375
 """Group of the sockets in a room, so that it is never a group id that an image also knows."""
+
+
+def is_everybodys(directory: Path) -> bool:
+    """Tell whether any user may write into a directory; not every machine has such a /tmp."""
+    return bool(directory.stat().st_mode & stat.S_IWOTH)
+
 
 REGISTRY_PORT = 5000
 """Anonymous registry on 127.0.0.1 of each room."""

@@ -26,11 +26,13 @@ from tests.engines.layout import (
     KINDS,
     PASSWORD_REGISTRY_PORT,
     REGISTRY_PORT,
+    TEMPORARY,
     TLS_PORT,
     USER,
     USER_ID,
     Place,
     chosen_instance,
+    is_everybodys,
 )
 from tests.engines.leftovers import find_leftovers
 from tests.engines.registry import PASSWORD
@@ -65,7 +67,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name this run, and declare the marker that tells which tests need an engine."""
+    """Name this run, give it a directory that all users reach, and declare the engine marker."""
+    if not is_everybodys(TEMPORARY):
+        os.environ.setdefault("TMPDIR", "/var/tmp")  # noqa: S108 - pytest makes its own below
     config.stash[_MISSING] = set[str]()
     config.stash[_RUN] = f"run{secrets.token_hex(4)}"
     config.addinivalue_line("markers", f"{MARK}: needs a real engine (set by its fixtures)")
