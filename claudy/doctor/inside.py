@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
-from claudy.errors import APIError, EngineError
-from claudy.host.refusals import explain
+from claudy.errors import EngineError
 from claudy.record import replace
 from claudy.sandbox.guarding import sweep
 from claudy.sandbox.launch import Launch, Request
@@ -179,16 +178,13 @@ def _thrown_away(plan: Plan, name: str) -> Plan:
 def _run(engine: Engine, plan: Plan, session: Session) -> str:
     """Create, attach, start, and return all that the script writes."""
     body = create_body(plan, session)
-    try:
-        made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
-        container = str(made["Id"])
-        attach = engine.start_hijack(
-            f"/containers/{container}/attach", {"stream": True, "stdout": True, "stderr": True}
-        )
-        stream, data = attach.finish()
-        engine.call("POST", f"/containers/{container}/start")
-    except APIError as error:
-        raise explain(error, engine.endpoint) from error
+    made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
+    container = str(made["Id"])
+    attach = engine.start_hijack(
+        f"/containers/{container}/attach", {"stream": True, "stdout": True, "stderr": True}
+    )
+    stream, data = attach.finish()
+    engine.call("POST", f"/containers/{container}/start")
     try:
         stream.settimeout(PATIENCE)
         while piece := stream.recv(65536):

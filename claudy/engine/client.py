@@ -96,11 +96,14 @@ class Engine:
         major, _, minor = offered.partition(".")
         newest = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else OLDEST
         if newest < OLDEST:
-            raise EngineError(
-                f"The Docker engine at {self.endpoint.url} speaks API {offered}; claudy needs "
-                f"{OLDEST[0]}.{OLDEST[1]} (Docker 20.10) or newer.",
-                "claudy doctor",
+            from claudy.host.finding import as_error
+            from claudy.host.refusals import api_mismatch
+
+            versions = (
+                f"the engine at {self.endpoint.url} speaks {offered}, claudy "
+                f"{OLDEST[0]}.{OLDEST[1]} (Docker 20.10) and newer"
             )
+            raise as_error(api_mismatch(versions, engine_is_older=True), EngineError)
         self._api = "{}.{}".format(*min(newest, NEWEST))
         return response.headers
 
@@ -326,14 +329,16 @@ class Engine:
             raise translate(error, self.endpoint) from error
 
     def _refusal(self, status: int, data: bytes, request: str) -> APIError:
-        """Return the error for a refused request, with the engine's own words."""
+        """Return the error for a refused request: what it means where known, else its words."""
         text = data.decode("utf-8", "replace").strip()
         try:
             parsed = loads(text)
             text = str(parsed.get("message", text)) if isinstance(parsed, dict) else text
         except ValueError:
             pass
-        return APIError(status, text or f"status {status}", request)
+        from claudy.host.refusals import explain
+
+        return explain(APIError(status, text or f"status {status}", request), self.endpoint)
 
 
 class Pending:

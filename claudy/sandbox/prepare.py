@@ -207,17 +207,13 @@ def is_live(path: str) -> bool:
 
 def require_local(launch: Launch, known: Known) -> None:
     """Refuse an engine on another machine, where the project is not."""
+    from claudy.host.finding import as_error
+    from claudy.host.refusals import engine_remote, windows_containers
+
     if known.facts.os_type == "windows":
-        raise ClaudyError(
-            f"The engine at {launch.endpoint.url} runs Windows containers, claudy needs Linux.",
-            "Docker Desktop: Switch to Linux containers",
-        )
+        raise as_error(windows_containers(launch.endpoint), EngineError)
     if known.facts.remote:
-        raise ClaudyError(
-            f"The engine at {launch.endpoint.url} (from: {launch.endpoint.source}) is on another"
-            " machine: it can't mount this machine's project, /workspace would be empty.",
-            "claudy --context default",
-        )
+        raise as_error(engine_remote(launch.endpoint), EngineError)
 
 
 def host_path(launch: Launch, known: Known) -> str:
@@ -235,9 +231,8 @@ def host_path(launch: Launch, known: Known) -> str:
         return request.project.path
     found = to_host(request.project.path, place, mounts or ())
     if found is None:
-        raise ClaudyError(
-            f"claudy runs in a container, and {request.project.path} is not mounted from the host:"
-            f" the engine {known.facts.name} can't see it.",
-            "Start claudy on the host, or mount the project into this container.",
-        )
+        from claudy.host.finding import as_error
+        from claudy.host.refusals import nested_unmounted
+
+        raise as_error(nested_unmounted(request.project.path, known.facts.name), ClaudyError)
     return found

@@ -102,7 +102,7 @@ def build_plan(
         "CLAUDY": "1",
         "CLAUDY_SANDBOX": name,
         "CLAUDY_PROJECT_ID": project.id,
-        "CLAUDY_HOST_WORKSPACE": project.path,
+        "CLAUDY_HOST_WORKSPACE": host_path,
         "HOME": user.home,
         "USER": user.name,
     }

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -70,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name this run, give it a directory that all users reach, and declare the engine marker."""
     if not is_everybodys(TEMPORARY):
         os.environ.setdefault("TMPDIR", "/var/tmp")  # noqa: S108 - pytest makes its own below
+        tempfile.tempdir = None  # asked for already by pytest
     config.stash[_MISSING] = set[str]()
     config.stash[_RUN] = f"run{secrets.token_hex(4)}"
     config.addinivalue_line("markers", f"{MARK}: needs a real engine (set by its fixtures)")

@@ -9,7 +9,7 @@ from claudy.engine.client import NEWEST, OLDEST
 from claudy.errors import APIError, EngineError
 from claudy.host.diagnose import diagnose
 from claudy.host.finding import Finding, way_back
-from claudy.host.refusals import api_mismatch, explain
+from claudy.host.refusals import api_mismatch
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -21,11 +21,10 @@ def run(context: Context) -> Outcome:
     try:
         headers = context.engine().ping()
     except APIError as error:
-        explain(error, endpoint)
         return fail(Finding(error.code, error.message, error.hint))
     except EngineError as error:
         if not isinstance(error.__cause__, OSError):  # it answered, with a version too old
-            return fail(api_mismatch(error.message.rstrip("."), engine_is_older=True))
+            return fail(Finding(error.code, error.message, error.hint))
         return fail(diagnose(error.__cause__, endpoint, context.host))
     offered = headers.get("api-version", "")
     if not offered:

@@ -56,11 +56,6 @@ def create_context(claudy: Claudy, tmp_path: Path, name: str, url: str) -> Path:
     return meta
 
 
-unexplained = pytest.mark.xfail(
-    reason="the engine client does not ask claudy.host.refusals.explain yet", strict=True
-)
-
-
 def diagnosed(claudy: Claudy, project: Path) -> dict[str, Any]:
     """Return the finding of a failed launch, which is doctor's, word for word."""
     launch = claudy.run(*HELLO, cwd=project)
@@ -253,7 +248,6 @@ def test_tls_without_a_client_certificate(
     assert_mended(broken, found["remedy"], project)
 
 
-@unexplained
 def test_tls_expected(chosen: Claudy, project: Path, tls: TlsEndpoint) -> None:
     broken = chosen.with_environment(DOCKER_HOST=tls.host, DOCKER_CERT_PATH=str(tls.certificates))
     found = diagnosed(broken, project)
@@ -276,7 +270,6 @@ def test_tls_unexpected(chosen: Claudy, project: Path, tls: TlsEndpoint, registr
     )
 
 
-@unexplained
 def test_something_else_than_an_engine(chosen: Claudy, project: Path, registry: str) -> None:
     broken = chosen.with_environment(DOCKER_HOST=f"tcp://{registry}")
     found = diagnosed(broken, project)

@@ -27,11 +27,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3
 """
 
 
-@pytest.mark.xfail(
-    reason="the launch has a remedy of its own that leads back to DOCKER_HOST: it should raise"
-    " claudy.host.refusals.engine_remote",
-    strict=True,
-)
 def test_remote_engine(chosen: Claudy, project: Path, machine: Machine) -> None:
     """The machine's engine has other files: /workspace would be empty."""
     address = machine.address()

@@ -128,7 +128,7 @@ def test_a_newer_engine_is_spoken_to_as_this_client_can(serve: Callable[..., Ser
 def test_an_older_engine_is_refused(serve: Callable[..., Server]) -> None:
     with serve([PING.replace(b"1.45", b"1.40")]) as server:
         engine = Engine(server.endpoint)
-        with pytest.raises(EngineError, match=r"speaks API 1\.40; claudy needs"):
+        with pytest.raises(EngineError, match=r"speaks 1\.40, claudy 1\.41"):
             engine.call("GET", "/x")
         engine.close()
 
