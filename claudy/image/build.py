@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from claudy import __version__
 from claudy.errors import APIError, EngineError
-from claudy.image.context import proxy_args
 from claudy.image.events import Log, Phase, Step
 from claudy.image.failures import build_failure
 from claudy.image.images import remove_image
+from claudy.image.proxies import proxy_args
 from claudy.image.reference import DOCKERFILE, native_platform
 
 if TYPE_CHECKING:
@@ -127,7 +127,11 @@ def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = Fal
         "forcerm": True,
         "nocache": no_cache,
         "buildargs": json.dumps(
-            {**proxy_args(workshop.env), **dict(recipe.build_args), "BASE_IMAGE": base}
+            {
+                **proxy_args(workshop.env, workshop.engine.endpoint.url),
+                **dict(recipe.build_args),
+                "BASE_IMAGE": base,
+            }
         ),
         "labels": json.dumps(
             {

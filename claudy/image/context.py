@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ARG = re.compile(rb"^\s*ARG\s+(\w+)(?:=(\S*))?", re.MULTILINE | re.IGNORECASE)
-_LOOPBACK = re.compile(r"(//|@|^)(localhost|127\.|\[?::1)", re.IGNORECASE)
 
 
 @record
@@ -100,12 +99,3 @@ def parse_build_arg(text: str, env: Mapping[str, str]) -> tuple[str, str]:
     if not equals and name not in env:
         raise UsageError(f"--build-arg {name}: there is no such variable.", f"give {name}=VALUE")
     return name, value if equals else env[name]
-
-
-def proxy_args(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxy variables that also mean something inside a container.
-
-    One that points to this machine's own loopback would lead a container to itself.
-    """
-    names = [spelling for name in NEUTRAL_ARGS for spelling in (name, name.upper())]
-    return {name: env[name] for name in names if env.get(name) and not _LOOPBACK.search(env[name])}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claudy.errors import UsageError
-from claudy.image.context import make_recipe, parse_build_arg, proxy_args
+from claudy.image.context import make_recipe, parse_build_arg
 from claudy.image.reference import bundled_reference, native_platform
 
 if TYPE_CHECKING:
@@ -51,22 +51,6 @@ def test_build_arguments_with_and_without_value() -> None:
 def test_a_build_argument_without_name_or_value_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_build_arg(text, {})
-
-
-def test_proxies_are_taken_along_but_not_those_of_this_machine() -> None:
-    env = {
-        "HTTP_PROXY": "http://proxy.example:3128",
-        "https_proxy": "http://127.0.0.1:3128",
-        "HTTPS_PROXY": "http://user:word@localhost:1",
-        "ALL_PROXY": "socks5://[::1]:1080",
-        "no_proxy": "example.com",
-        "ftp_proxy": "",
-        "PATH": "/bin",
-    }
-    assert proxy_args(env) == {
-        "HTTP_PROXY": "http://proxy.example:3128",
-        "no_proxy": "example.com",
-    }
 
 
 def test_the_context_is_the_same_bytes_whatever_modes_and_times_are(tmp_path: Path) -> None:
