@@ -1,4 +1,4 @@
-"""Build the bundled image: the classic builder of `POST /build`, with its output as events.
+"""Build an image of claudy's own: the classic builder of `POST /build`, with its output as events.
 
 The classic builder, because it is in every engine that claudy supports and needs one request;
 BuildKit over the API needs a gRPC session beside it and says what it does in protobuf. The
@@ -19,7 +19,7 @@ from claudy.image.events import Log, Phase, Step
 from claudy.image.failures import build_failure
 from claudy.image.images import remove_image
 from claudy.image.proxies import proxy_args
-from claudy.image.reference import DOCKERFILE, native_platform
+from claudy.image.reference import native_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -103,7 +103,7 @@ class Transcript:
 
 
 def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = False) -> str:
-    """Build the bundled image and return its id; it gets its tag only when all went well.
+    """Build an image and return its id; it gets its tag only when all went well.
 
     When this is left early, closing the connection makes the engine end the running step and
     remove its container.
@@ -122,7 +122,7 @@ def build(workshop: Workshop, recipe: Recipe, base: str, *, no_cache: bool = Fal
     query: dict[str, str | int | bool] = {
         "version": "1",
         "t": reference,
-        "dockerfile": DOCKERFILE,
+        "dockerfile": recipe.dockerfile,
         "rm": True,
         "forcerm": True,
         "nocache": no_cache,

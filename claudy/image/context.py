@@ -1,4 +1,4 @@
-"""The recipe of the bundled image, and its build context as a tar archive in memory."""
+"""The recipe of an image, and its build context as a tar archive in memory."""
 
 from __future__ import annotations
 
@@ -26,22 +26,26 @@ _ARG = re.compile(rb"^\s*ARG\s+(\w+)(?:=(\S*))?", re.MULTILINE | re.IGNORECASE)
 
 @record
 class Recipe:
-    """What the bundled image is made from: read once, so that it is built as it is named.
+    """What an image is made from: read once, so that it is built as it is named.
 
     Args:
         files: name and content of every file of the context.
         build_args: arguments that were given, sorted.
         platform: as `reference.parse_platform` spells it.
+        repository: what the image is called.
+        dockerfile: name of the Dockerfile among the files.
     """
 
     files: tuple[tuple[str, bytes], ...]
     build_args: tuple[tuple[str, str], ...]
     platform: str
+    repository: str = REPOSITORY
+    dockerfile: str = DOCKERFILE
 
     @property
     def reference(self) -> str:
         """Reference of the image, with the hash of all that goes in."""
-        return f"{REPOSITORY}:{digest(self.files, dict(self.build_args), self.platform)}"
+        return f"{self.repository}:{digest(self.files, dict(self.build_args), self.platform)}"
 
     @property
     def base(self) -> str:
@@ -51,7 +55,7 @@ class Recipe:
     @property
     def arguments(self) -> dict[str, str]:
         """The Dockerfile's build arguments with their defaults."""
-        found = _ARG.findall(dict(self.files)[DOCKERFILE])
+        found = _ARG.findall(dict(self.files)[self.dockerfile])
         return {name.decode(): value.decode() for name, value in found}
 
     def context(self) -> bytes:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = "hal9000"
 USER_REPOSITORY = "claudy-user"
+GUARD_REPOSITORY = "claudy-guard"
 DOCKERFILE = "Dockerfile.hal9000"
 DIGITS = 16
 # Docker's predefined arguments: they say how to reach the network, not what goes in.

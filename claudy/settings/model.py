@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MODES = ("guard", "host", "none")
 PULL = ("missing", "always", "never")
 VISIBILITY = ("all", "own")
+GUARD_RUNS = ("auto", "process", "sidecar")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -156,6 +157,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("budget_pids", 0, count, "guard: processes of all that the sandbox starts", always),
     Setting("budget_containers", 0, count, "guard: containers at a time", always),
     Setting("budget_ports", 0, count, "guard: published ports at a time", always),
+    Setting(
+        "guard_runs", "auto", one_of(*GUARD_RUNS), "guard: a process or a sidecar container", always
+    ),
     Setting("publish_all", False, flag, "guard: ports may be published on all interfaces", always),
 )  # fmt: skip
 

@@ -63,8 +63,9 @@ def test_the_size_is_right_at_once_and_after_a_resize(
 
 
 def test_a_full_screen_program_hears_of_a_resize(terminal: Terminal) -> None:
-    terminal.enter("trap 'stty size' WINCH; while :; do read -t 0.05; done; true")
-    terminal.expect("true")
+    program = "trap 'stty size' WINCH; echo re''ady; while :; do sleep 0.05; done"
+    terminal.enter(f'sh -c "{program}"')
+    terminal.expect("ready\r\n")
     terminal.resize(52, 111)
     terminal.expect("52 111\r\n")
     terminal.type(CTRL_C)
