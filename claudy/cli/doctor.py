@@ -142,13 +142,15 @@ def _mend_all(
         before, context = report, Context(question)
         report = _examine(chosen, context, writer)
         writer.changed(before, report)
+    if not (tried or report.ok):
+        console.notice("Nothing of this can be mended from here; what to do is said above.")
     return report, tuple(tried.values())
 
 
 def _agreed(fix: Fix, console: Console, tried: dict[str, tuple[Fix, str]]) -> bool:
     """Ask whether a fix may be run, and remember if not."""
     commands = "".join(f"\n  {command}" for command in fix.commands)
-    if console.confirm(f"{fix.title}?{commands}\n"):
+    if console.confirm(f"{fix.title}:{commands}\nDo it?"):
         return True
     tried[fix.id] = (fix, "declined")
     return False

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARKS = {OK: "✓", WARN: "!", FAIL: "✗", CRASH: "✗", SKIP: "·"}
 COLOURS = {OK: "green", WARN: "yellow", FAIL: "red", CRASH: "magenta", SKIP: "bright_black"}
+GAP = 2  # columns between the parts of a line
 WORDS = {OK: "ok", WARN: "warning", FAIL: "failed", CRASH: "crashed", SKIP: "skipped"}
 
 
@@ -192,9 +193,10 @@ class PrettyWriter:
 
     def catalogue(self, checks: Sequence[Check]) -> None:
         """Print all checks."""
-        table = self._grid()
+        table = self._grid(max(len(check.id) for check in checks))
         for check in checks:
-            table.add_row(f"[bold]{check.id}[/]", check.title, ", ".join(check.needs))
+            needs = f"[bright_black]needs {', '.join(check.needs)}[/]" if check.needs else ""
+            table.add_row(f"[bold]{check.id}[/]", check.title, needs)
         self._rich.print(table)
 
     def start(self) -> None:
@@ -218,13 +220,17 @@ class PrettyWriter:
             text = f"[{colour}]{text}[/]"
         if outcome.why and outcome.status in {WARN, FAIL}:
             text += f"\n[bright_black]{escape(outcome.why)}[/]"
-        if outcome.finding and outcome.finding.remedy:
-            text += f"\n[bold]Try:[/] [cyan]{escape(outcome.finding.remedy)}[/]"
+        remedy = outcome.finding.remedy if outcome.finding else ""
+        shown = f"[bold]Try:[/] [cyan]{escape(remedy)}[/]"
+        if remedy.endswith("."):  # words for a person; a command is never cut into lines
+            text += f"\n{shown}"
         if self._debug and "traceback" in outcome.data:
             text += f"\n{escape(outcome.data['traceback'])}"
         title = escape(result.check.title)
         table.add_row(f"[{colour}]{self._marks[outcome.status]}[/]", title, text)
         self._rich.print(table)
+        if remedy and not remedy.endswith("."):
+            self._rich.print(f"{' ' * (self._mark_width + GAP)}{shown}", soft_wrap=True)
 
     def end(self) -> None:
         """Stop showing that something goes on, and say what was not run."""
@@ -251,11 +257,15 @@ class PrettyWriter:
         colour = "green" if report.ok else "red"
         self._rich.print(f"\n[{colour}]{_sum(report)}[/] in {report.seconds:.1f} s")
 
-    def _grid(self) -> Any:
+    @property
+    def _mark_width(self) -> int:
+        return max(len(mark) for mark in self._marks.values())
+
+    def _grid(self, first: int = 0) -> Any:
         from rich.table import Table
 
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(width=max(len(mark) for mark in self._marks.values()))
+        table = Table.grid(padding=(0, GAP, 0, 0))
+        table.add_column(width=first or self._mark_width)
         table.add_column(width=22)
         table.add_column(overflow="fold")
         return table

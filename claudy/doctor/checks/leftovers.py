@@ -26,9 +26,14 @@ def run(context: Context) -> Outcome:
     if not found:
         return ok("none")
     names = ", ".join(name for _, name in found)
-    message = f"Dead sandboxes have left {len(found)} behind: {names}."
+    message = f"Dead sandboxes have left {counted(len(found))} behind: {names}."
     finding = Finding("leftovers", message, "claudy doctor --fix", "remove-leftovers")
     return warn(finding, containers=[name for _, name in found])
+
+
+def counted(number: int) -> str:
+    """Return a number of containers in words."""
+    return f"{number} container{'' if number == 1 else 's'}"
 
 
 def leftovers(context: Context, now: float) -> Iterator[tuple[str, str]]:

@@ -20,10 +20,10 @@ def run(context: Context) -> Outcome:
     elif place.nested:
         seen = f"inside a {place.container} container"
     if place.service:
-        seen += f" ({place.service})"
+        seen += f", {place.service}"
     why = "Paths here may be others than the engine's; they are translated." if place.nested else ""
     return ok(
-        f"{seen}: {place.reason}", why, system=place.system, container=place.container,
+        f"{seen} ({place.reason})", why, system=place.system, container=place.container,
         service=place.service,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ def run(context: Context) -> Outcome:
         return skip("no Docker inside (--docker none)")
     facts = context.known.facts
     return ok(
-        f"{facts.socket_source}: {facts.socket_source_reason}",
+        f"{facts.socket_source} ({facts.socket_source_reason})",
         f"Its group inside: {facts.gid_rule}, as {facts.gid_reason}.",
         source=facts.socket_source,
         reason=facts.socket_source_reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from claudy.doctor.checks.leftovers import leftovers
+from claudy.doctor.checks.leftovers import counted, leftovers
 from claudy.doctor.fixes.model import Fix
 from claudy.sandbox.leave import remove
 
@@ -29,7 +29,7 @@ def remove_all(context: Context) -> Fix:
 
     return Fix(
         "remove-leftovers",
-        f"Remove {len(found)} containers of dead sandboxes",
+        f"Remove {counted(len(found))} of dead sandboxes",
         tuple(f"docker rm -f {name}" for _, name in found),
         run,
     )

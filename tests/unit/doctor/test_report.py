@@ -9,15 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from claudy.cli.console import Console
-from claudy.cli.doctor_report import PlainWriter, document, writer_for
+from claudy.cli.doctor_report import PlainWriter, PrettyWriter, document, writer_for
 from claudy.doctor.checks import CHECKS
 from claudy.doctor.fixes.model import Fix
 from claudy.doctor.model import SCHEMA, Check, Outcome, Report, Result, fail, ok
 from claudy.host.finding import Finding
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
 
@@ -72,6 +74,39 @@ def test_plain_lines(capfd: pytest.CaptureFixture[str]) -> None:
     assert lines[1] == "fail  b              It is broken."
     assert [line.strip() for line in lines[2:4]] == ["Because.", "Try: mend it"]
     assert lines[4] == "1 ok, 1 failed in 0.5 s"
+
+
+@pytest.fixture
+def narrow(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Callable[[PrettyWriter], None]], list[str]]:
+    """Return a function that returns what is shown on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def shown(show: Callable[[PrettyWriter], None]) -> list[str]:
+        show(PrettyWriter(Console({"NO_COLOR": "1"})))
+        return capfd.readouterr().out.splitlines()
+
+    return shown
+
+
+def test_every_id_is_readable_on_a_terminal(
+    narrow: Callable[[Callable[[PrettyWriter], None]], list[str]],
+) -> None:
+    lines = narrow(lambda writer: writer.catalogue(CHECKS))
+    assert [line.split()[0] for line in lines] == [check.id for check in CHECKS]
+
+
+def test_a_command_is_one_line_and_words_are_wrapped(
+    narrow: Callable[[Callable[[PrettyWriter], None]], list[str]],
+) -> None:
+    command = "sudo groupadd -f docker && " * 6 + "true"
+    lines = narrow(lambda writer: writer.result(result("b", fail(Finding("b", "Bad.", command)))))
+    assert lines[-1].strip() == f"Try: {command}"
+    words = "Ask somebody who knows. " * 6 + "Then do it."
+    lines = narrow(lambda writer: writer.result(result("b", fail(Finding("b", "Bad.", words)))))
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    assert " ".join(" ".join(lines).split()).endswith(f"Try: {words}")
 
 
 def test_without_a_terminal_it_is_plain() -> None:
