@@ -1,0 +1,126 @@
+"""`--fix` where an engine runs: the image and what dead sandboxes left, each asked for.
+
+Installing, starting and clearing the way for an engine, and the group, are in `test_broken_engine`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.engines.engine import Engine
+    from tests.running.program import Claudy, Done
+
+DEAD = "claudy-dead-00000000"
+AN_HOUR_ON = """\
+import time
+_now = time.time
+time.time = lambda: _now() + 3600
+"""
+
+
+def entries(done: Done) -> dict[str, dict[str, Any]]:
+    """Return the checks of doctor's JSON by id."""
+    return {check["id"]: check for check in json.loads(done.text)["checks"]}
+
+
+def names(engine: Engine) -> list[str]:
+    """Return the names of the engine's containers."""
+    return engine.cli("ps", "-a", "--format", "{{.Names}}").stdout.split()
+
+
+def only_mine_is_left(engine: Engine, dead: str) -> bool:
+    """Whether the dead sandbox is gone, and a container that claudy did not make is not."""
+    return {dead, f"{dead}-mine"} & set(names(engine)) == {f"{dead}-mine"}
+
+
+@pytest.fixture
+def later(claudy: Claudy, tmp_path: Path) -> Claudy:
+    """Return claudy an hour from now, as what is younger than two minutes may be in use.
+
+    Only its clock is not real: the engine's can't be moved alone.
+    """
+    (tmp_path / "sitecustomize.py").write_text(AN_HOUR_ON)
+    return claudy.with_environment(PYTHONPATH=str(tmp_path), NO_COLOR="1")
+
+
+@pytest.fixture
+def dead(claudy: Claudy, label: str) -> str:
+    """Return the name of a container of a sandbox that never came to life."""
+    marks = ("--label", label, "--label", f"claudy.sandbox={DEAD}")
+    claudy.engine.cli("create", "--name", DEAD, *marks, "busybox")
+    claudy.engine.cli("create", "--name", f"{DEAD}-mine", "--label", label, "busybox")
+    return DEAD
+
+
+def test_leftovers_are_named_and_launches_do_not_mind(
+    later: Claudy, project: Path, dead: str
+) -> None:
+    found = entries(later.run("doctor", "--json", "leftovers", cwd=project))["leftovers"]
+    assert (found["status"], found["finding"], found["fixable"]) == ("warn", "leftovers", True)
+    assert found["data"]["containers"] == [dead]
+    assert later.run("--image", "busybox", "--", "true", cwd=project).code == 0
+
+
+def test_leftovers_stay_when_declined_and_go_when_agreed(
+    later: Claudy, project: Path, dead: str
+) -> None:
+    with later.terminal("doctor", "--fix", "leftovers", cwd=project) as terminal:
+        terminal.expect("Remove 1 container of dead sandboxes:")
+        terminal.expect(f"docker rm -f {dead}")
+        terminal.expect("Do it? [y/N] ")
+        terminal.enter("n")
+        assert terminal.end() == (0, None)
+    assert dead in names(later.engine)
+    with later.terminal("doctor", "--fix", "leftovers", cwd=project) as terminal:
+        terminal.expect("Do it? [y/N] ")
+        terminal.enter("y")
+        terminal.expect(f"removing {dead}")
+        terminal.expect("Changed:")
+        terminal.expect("leftovers: warn")
+        terminal.expect("6 ok")
+        assert terminal.end() == (0, None)
+    assert only_mine_is_left(later.engine, dead)
+
+
+def test_leftovers_without_a_question(later: Claudy, project: Path, dead: str) -> None:
+    done = later.run("doctor", "--fix", "--json", "-y", "leftovers", cwd=project)
+    (fix,) = json.loads(done.text)["fixes"]
+    assert (fix["id"], fix["problem"]) == ("remove-leftovers", "")
+    assert fix["commands"] == [f"docker rm -f {dead}"]
+    assert entries(done)["leftovers"]["status"] == "ok"
+    assert only_mine_is_left(later.engine, dead)
+
+
+@pytest.fixture
+def imageless(claudy: Claudy, project: Path) -> Claudy:
+    """Return claudy on an engine that has lost its image; what is made from that goes first."""
+    found = entries(claudy.run("doctor", "--json", "image", cwd=project))["image"]
+    reference = found["data"]["image"]
+    listed = claudy.engine.cli("images", "-q", "claudy-user").stdout.split()
+    claudy.engine.cli("rmi", "-f", reference, *dict.fromkeys(listed))
+    return claudy
+
+
+def test_a_missing_image_is_built_and_claudy_launches(imageless: Claudy, project: Path) -> None:
+    before = entries(imageless.run("doctor", "--json", "image", cwd=project))["image"]
+    assert (before["status"], before["finding"]) == ("fail", "image-missing")
+    with imageless.terminal("doctor", "--fix", "image", cwd=project) as declined:
+        declined.expect("Build the image of the sandbox:")
+        declined.expect("claudy build-image")
+        declined.expect("Do it? [y/N] ")
+        declined.enter("n")
+        assert declined.end() == (1, None)
+    after = entries(imageless.run("doctor", "--json", "image", cwd=project))["image"]
+    assert after["finding"] == "image-missing"
+    done = imageless.run("doctor", "--fix", "-y", "image", cwd=project, timeout=600)
+    assert done.code == 0, done.said
+    assert "changed image: fail -> ok" in done.text
+    assert "Building hal9000:" in done.said
+    launch = imageless.run("--", "cat", "/etc/debian_version", cwd=project)
+    assert launch.code == 0, launch.said
