@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from claudy.guard.daemon import Answer, Daemon
     from claudy.guard.http import Client, Head
     from claudy.guard.ledger import Ledger
+    from claudy.guard.localhost import Localhost
     from claudy.guard.options import Settings
     from claudy.guard.ownership import Objects
     from claudy.guard.paths import Workspace
@@ -49,6 +50,7 @@ class Services(NamedTuple):
     starter: Starter
     sessions: Sessions
     audit: Audit
+    localhost: Localhost
 
 
 class Exchange:

@@ -1,4 +1,8 @@
-"""Published ports: on loopback and the sandbox's gateway, not on the network."""
+"""Published ports: on loopback and the sandbox's gateway, not on the network.
+
+What is published on 127.0.0.1 alone is on the gateway too: there the sandbox reaches it, whose own
+127.0.0.1 is another one (`localhost`).
+"""
 
 from __future__ import annotations
 
@@ -31,23 +35,23 @@ def plan(
     Raises:
         Denied: an address that is neither loopback nor a gateway.
     """
-    return {
-        port: [
-            binding
-            for entry in entries or [{}]
-            for binding in _binding(entry, port, gateways, everywhere=everywhere)
-        ]
-        for port, entries in asked.items()
-    }
+    planned: dict[str, list[dict[str, str]]] = {}
+    for port, entries in asked.items():
+        bindings = planned.setdefault(port, [])
+        for entry in entries or [{}]:
+            for binding in _binding(entry, port, gateways, everywhere=everywhere):
+                if binding not in bindings or not binding["HostPort"]:
+                    bindings.append(binding)
+    return planned
 
 
 def _binding(
     entry: dict[str, str], port: str, gateways: Sequence[str], *, everywhere: bool
 ) -> Iterable[dict[str, str]]:
     address, number = entry.get("HostIp", ""), entry.get("HostPort", "")
-    if everywhere:
+    if everywhere and address != LOOPBACK:
         return [{"HostIp": address, "HostPort": number}]
-    if address:
+    if address and address != LOOPBACK:
         if not ipaddress.ip_address(address).is_loopback and address not in gateways:
             raise refused(
                 f"publishing a port on {address} is not allowed",
@@ -59,6 +63,19 @@ def _binding(
         # The daemon would choose another port for each address.
         number = str(_free(addresses, udp=port.endswith("/udp")))
     return [{"HostIp": each, "HostPort": number} for each in addresses]
+
+
+def hidden(
+    asked: dict[str, list[dict[str, str]]], planned: dict[str, list[dict[str, str]]]
+) -> list[list[str]]:
+    """Return address and port of what is not shown: the gateway's, where loopback was named."""
+    return [
+        [binding["HostIp"], binding["HostPort"]]
+        for port, entries in asked.items()
+        if all(entry.get("HostIp") == LOOPBACK for entry in entries or [{}])
+        for binding in planned[port]
+        if binding["HostIp"] != LOOPBACK
+    ]
 
 
 def _free(addresses: Sequence[str], *, udp: bool) -> int:

@@ -58,6 +58,12 @@ def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
             host["RestartPolicy"] = asked["RestartPolicy"]
     sources = record.get("sources") or {}
     found["Mounts"] = [_mount(mount, sources) for mount in found.get("Mounts") or []]
+    hidden = record.get("hidden") or []
+    for where, key in ((host, "PortBindings"), (found.get("NetworkSettings") or {}, "Ports")):
+        for port, entries in (where.get(key) or {}).items() if hidden else ():
+            where[key][port] = entries and [
+                e for e in entries if [e.get("HostIp"), e.get("HostPort")] not in hidden
+            ]
     return found
 
 
@@ -82,6 +88,12 @@ def listed_container(entry: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
         entry["Labels"] = without_own_labels(entry.get("Labels"))
         sources = record.get("sources") or {}
         entry["Mounts"] = [_mount(mount, sources) for mount in entry.get("Mounts") or []]
+        if hidden := record.get("hidden"):
+            entry["Ports"] = [
+                port
+                for port in entry.get("Ports") or []
+                if [port.get("IP"), str(port.get("PublicPort"))] not in hidden
+            ]
         return entry
     return {
         **{key: entry[key] for key in _VISIBLE if key in entry},

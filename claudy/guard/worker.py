@@ -15,6 +15,7 @@ from claudy.guard.handlers import HANDLERS
 from claudy.guard.handlers.making import recover
 from claudy.guard.http import Client
 from claudy.guard.ledger import Ledger
+from claudy.guard.localhost import Localhost
 from claudy.guard.ownership import PREDEFINED, Objects
 from claudy.guard.paths import Workspace
 from claudy.guard.policy import endpoints
@@ -39,10 +40,19 @@ def make_services(settings: Settings) -> Services:
     daemon = Daemon(settings.upstream)
     ledger = Ledger(settings.ledger, settings.project_id)
     objects = Objects(daemon, ledger, settings)
-    workspace = Workspace(settings.project, read_only=settings.read_only)
+    workspace = Workspace(
+        settings.host_path or settings.project,
+        read_only=settings.read_only,
+        root=settings.root or settings.project,
+        alias=settings.project,
+        owner=None if os.geteuid() else (settings.uid, settings.gid),
+    )
     audit = Audit(settings.log)
     starter = Starter(daemon, ledger, workspace, settings, audit)
-    return Services(settings, daemon, ledger, objects, workspace, starter, Sessions(), audit)
+    localhost = Localhost(daemon, ledger, settings, starter, audit)
+    return Services(
+        settings, daemon, ledger, objects, workspace, starter, Sessions(), audit, localhost
+    )
 
 
 def serve(listener: socket.socket, services: Services) -> None:
@@ -50,6 +60,7 @@ def serve(listener: socket.socket, services: Services) -> None:
     threading.stack_size(STACK)
     places = threading.BoundedSemaphore(MAX_CONNECTIONS)
     _recover(services)
+    services.localhost.begin()
     while True:
         places.acquire()
         try:

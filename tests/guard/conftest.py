@@ -259,14 +259,14 @@ def guard(
 
 
 def running_guard(
-    engine: Engine, run_label: str, name: str, root: Path, *extra: str
+    engine: Engine, run_label: str, name: str, root: Path, *extra: str, image: str = "busybox"
 ) -> Generator[Guard, None, None]:
     """Run a sandbox's container and its guard."""
     found = Guard(engine, root.resolve(), name, *extra)
     sandbox = engine.cli(
         "run", "-d", "--name", name, "--label", f"claudy.test={run_label}",
         "--label", f"claudy.sandbox={name}", "--label", f"claudy.project={found.project}",
-        "-v", f"{found.project}:/workspace", "busybox", "sleep", "100000",
+        "-v", f"{found.project}:/workspace", image, "sleep", "100000",
     ).stdout.strip()  # fmt: skip
     found.start()
     try:

@@ -12,8 +12,10 @@ from claudy.guard.policy.objects import exec_body, exec_start_body
 from claudy.guard.refusal import BAD_REQUEST
 
 if TYPE_CHECKING:
+    from claudy.guard.daemon import Answer
     from claudy.guard.exchange import Exchange
 
+NO_CONTENT = 204
 _JSON = {"Content-Type": "application/json"}
 # Filters on what everybody may see of a container; with any other, others' are left out, since
 # the answer itself would tell what their labels, mounts and networks are.
@@ -66,13 +68,20 @@ def start(x: Exchange) -> None:
     """Start a container."""
     with x.services.starter.starting(x.refs["container"]):
         answer = x.open()
-        x.reply(answer)
+    _reply_started(x, answer)
+
+
+def _reply_started(x: Exchange, answer: Answer) -> None:
+    """Answer a start, once its published ports are at localhost in the sandbox."""
+    if answer.status == NO_CONTENT:
+        x.services.localhost.started(x.refs["container"])
+    x.reply(answer)
 
 
 def restart(x: Exchange) -> None:
     """Restart a container; in two steps where its bind sources must be looked at between."""
     if x.services.starter.safe_by_itself:
-        forward(x)
+        _reply_started(x, x.open())
         return
     stopped = x.open(path=f"/containers/{x.refs['container']}/stop")
     if stopped.status >= BAD_REQUEST:
@@ -80,7 +89,8 @@ def restart(x: Exchange) -> None:
         return
     stopped.close()
     with x.services.starter.starting(x.refs["container"]):
-        x.reply(x.open(path=f"/containers/{x.refs['container']}/start", query=[]))
+        answer = x.open(path=f"/containers/{x.refs['container']}/start", query=[])
+    _reply_started(x, answer)
 
 
 def unpause(x: Exchange) -> None:

@@ -47,7 +47,7 @@ def create(x: Exchange) -> None:
     host["Binds"], host["Mounts"] = plan.binds, plan.mounts
     if plan.uses_workspace and not x.services.starter.safe_by_itself:
         host["RestartPolicy"] = {"Name": "no"}
-    _publish(x, body, host)
+    published = _publish(x, body, host)
     _apply_budget(x, host)
     token = new_token()
     body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
@@ -66,7 +66,8 @@ def create(x: Exchange) -> None:
         x.reply_error(answer.status, raw)
         return
     made = json.loads(raw)
-    x.ledger.settle(token, "containers", made["Id"], asked=asked, sources=plan.sources)
+    record = {"asked": asked, "sources": plan.sources, **published}
+    x.ledger.settle(token, "containers", made["Id"], **record)
     record_anonymous(x, made["Id"], set(plan.volumes))
     x.reply_json(answer, made)
 
@@ -138,8 +139,8 @@ def _apply_budget(x: Exchange, host: dict[str, Any]) -> None:
         host["PidsLimit"] = budget.pids
 
 
-def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> None:
-    """Name the addresses and ports of what is published."""
+def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> dict[str, Any]:
+    """Name the addresses and ports of what is published; return what the record says of it."""
     asked = dict(host.get("PortBindings") or {})
     everywhere = x.objects.all_interfaces
     if host.get("PublishAllPorts") and not everywhere:
@@ -149,9 +150,10 @@ def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> None:
         for port in exposed:
             asked.setdefault(port if "/" in port else f"{port}/tcp", [{}])
         host["PublishAllPorts"] = False
-    if asked:
-        gateways = gateways_of(x)
-        host["PortBindings"] = ports.plan(asked, gateways, everywhere=everywhere)
+    if not asked:
+        return {"published": True} if host.get("PublishAllPorts") else {}
+    host["PortBindings"] = ports.plan(asked, gateways_of(x), everywhere=everywhere)
+    return {"published": True, "hidden": ports.hidden(asked, host["PortBindings"])}
 
 
 def gateways_of(x: Exchange) -> list[str]:
