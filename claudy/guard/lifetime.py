@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from claudy.guard.exchange import Services
 
 _PAUSE = 0.5
+_SHORT = 0.2  # before the sandbox is there
 
 
 def wait_for_end(services: Services) -> None:
     """Return when the sandbox's container is gone.
 
-    It may take `grace` seconds to appear. A daemon that does not answer says nothing about the
-    sandbox: the guard waits for it.
+    It may take `grace` seconds to appear, as long as the launcher is there. A daemon that does not
+    answer says nothing about the sandbox: the guard waits for it.
     """
     name = services.settings.sandbox
     deadline = time.monotonic() + services.settings.grace
+    launcher = services.settings.launcher
     seen = ""
     while True:
+        # Looked at before the daemon is asked: what a launcher asked for as its last act is there.
+        orphaned = launcher and not _lives(launcher)
         try:
             status, found = services.daemon.json("GET", f"/containers/{seen or name}/json")
             if status == 200:  # noqa: PLR2004
@@ -31,8 +35,18 @@ def wait_for_end(services: Services) -> None:
                 with services.daemon.open("POST", path, [("condition", "removed")]) as answer:
                     answer.response.read()
                 continue
-            if status == 404 and (seen or time.monotonic() > deadline):  # noqa: PLR2004
+            over = seen or orphaned or time.monotonic() > deadline
+            if status == 404 and over:  # noqa: PLR2004
                 return
         except (Denied, OSError):
             pass
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE if seen else _SHORT)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process is there and not only waits for its parent to take note of its end."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][:1] not in {"Z", "X"}
+    except OSError:
+        return False

@@ -23,7 +23,7 @@ class Settings:
     Attributes:
         listen: path of the socket that it makes.
         upstream: path of the daemon's socket.
-        project: real path of the project directory on the host.
+        project: real path of the project directory, as its sandbox's labels have it.
         project_id: `claudy.project` of the project.
         sandbox: name of the sandbox's container.
         ledger: directory of the project's ledger.
@@ -36,7 +36,10 @@ class Settings:
         budget: limits by name (memory in bytes, nano_cpus, pids, containers, ports); 0: none.
         all_interfaces: published ports may listen on every interface.
         read_only: the project is mounted read-only.
+        host_path: the project's path on the daemon's file system; empty: the same.
+        root: where the guard itself finds the project; empty: the same.
         grace: seconds for the sandbox's container to appear.
+        launcher: process that makes that container; with its end the grace is over. 0: unknown.
         ready_fd: descriptor that gets `ready`; negative: none.
     """
 
@@ -54,12 +57,15 @@ class Settings:
     budget: tuple[tuple[str, int], ...] = ()
     all_interfaces: bool = False
     read_only: bool = False
+    host_path: str = ""
+    root: str = ""
     grace: int = 60
+    launcher: int = 0
     ready_fd: int = 1
 
 
 _FLAGS = {"publish-all-interfaces": "all_interfaces", "read-only": "read_only"}
-_NUMBERS = {"uid", "gid", "grace", "ready_fd"}
+_NUMBERS = {"uid", "gid", "grace", "launcher", "ready_fd"}
 _BUDGET = {"memory", "cpus", "pids", "containers", "ports"}
 
 
@@ -149,7 +155,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _require_apart(settings: Settings) -> None:
     """Refuse to guard a project with the guard's own files in it: the sandbox could edit them."""
-    project = os.path.realpath(settings.project)
+    project = os.path.realpath(settings.root or settings.project)
     for path in (settings.ledger, settings.log, settings.listen, settings.upstream):
         if path and os.path.realpath(path).startswith(project.rstrip("/") + "/"):
             raise ClaudyError(

@@ -21,6 +21,7 @@ BACKLOG = 1024
 ENDED = 77  # a worker's exit status when the sandbox is gone
 _MIN_LIFE = 1.0
 _PAUSE = 0.2
+_FAREWELL = 5.0
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -50,18 +51,37 @@ def listen(settings: Settings) -> _socket.socket:
 
 
 def _clear(path: str) -> None:
-    """Remove the socket of a guard that is dead; refuse to take a living one's place."""
-    if not os.path.lexists(path):
-        return
+    """Remove the socket of a guard that is dead; refuse to take a living one's place.
+
+    One whose launcher was killed notices it soon.
+    """
+    deadline = time.monotonic() + _FAREWELL
+    while os.path.lexists(path):
+        if not _listens(path):
+            _unlink(path)
+            return
+        if time.monotonic() > deadline:
+            raise ClaudyError(f"Another guard listens at {path}.", "claudy ps")
+        time.sleep(_PAUSE)
+
+
+def _unlink(path: str) -> None:
+    """Remove a socket, which the guard that made it may be doing, too."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _listens(path: str) -> bool:
     probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         probe.connect(path)
     except OSError:
-        os.unlink(path)
-        return
+        return False
     finally:
         probe.close()
-    raise ClaudyError(f"Another guard listens at {path}.", "claudy ps")
+    return True
 
 
 def run(settings: Settings) -> int:
@@ -75,9 +95,8 @@ def run(settings: Settings) -> int:
     try:
         return _supervise(listener, settings, keeper)
     finally:
+        _unlink(settings.listen)  # before the next guard can think that nobody listens
         listener.close()
-        if os.path.lexists(settings.listen):
-            os.unlink(settings.listen)
 
 
 class _Keeper:
