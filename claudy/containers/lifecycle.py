@@ -51,6 +51,7 @@ class Registry:
     """
 
     def __init__(self, engine: Engine, env: Mapping[str, str], uid: int) -> None:
+        self._engine = engine
         self._endpoint = engine.endpoint
         try:
             self._base = runtime_dir(env, uid)
@@ -92,7 +93,7 @@ class Registry:
         try:
             known = seat.read()
             if not seat.others() and known.get("id") == container:
-                forget(seat, known)
+                forget(self._engine, seat, known)
         finally:
             seat.clear()
             seat.unlock()

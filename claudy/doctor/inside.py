@@ -10,7 +10,6 @@ import contextlib
 import os
 import queue
 import secrets
-import signal
 import socket
 import threading
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
 from claudy.errors import EngineError
 from claudy.record import replace
-from claudy.sandbox.guarding import sweep
 from claudy.sandbox.launch import Launch, Request
 from claudy.sandbox.leave import remove
 from claudy.sandbox.plan import Plan, Session, create_body
@@ -150,16 +148,9 @@ def _start_guard(prepared: Prepared, context: Context) -> None:
     if prepared.guard is None:
         return
     starting = prepared.guard.start()
-    context.on_undo(sweep, prepared.guard.directory)
-    context.on_undo(_end, starting.pid)
+    context.on_undo(prepared.guard.sweep)
+    context.on_undo(starting.stop)
     starting.wait()
-
-
-def _end(pid: int) -> None:
-    """End a child process."""
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
 
 
 def _thrown_away(plan: Plan, name: str) -> Plan:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_LINKS = 40
-DOCKER_SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock"})
+# The last is where an image that is not claudy's has it, with the guard in a sidecar.
+DOCKER_SOCKETS = frozenset({"/var/run/docker.sock", "/run/docker.sock", "/run/claudy/docker.sock"})
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ELSEWHERE = "Use a path under /workspace, or a named volume."
 
@@ -35,17 +36,31 @@ class Workspace:
     """The project directory, as the host and the sandbox name it.
 
     Args:
-        host: real path on the host.
+        host: real path on the daemon's file system.
         read_only: the sandbox may not write to it.
+        root: where the guard finds it; empty: the same path.
+        alias: its path on the machine where claudy runs, which the sandbox has too.
+        owner: who gets the directories that are made; None: who the guard runs as.
     """
 
-    def __init__(self, host: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        *,
+        read_only: bool = False,
+        root: str = "",
+        alias: str = "",
+        owner: tuple[int, int] | None = None,
+    ) -> None:
         self.host = host.rstrip("/") or "/"
         self.read_only = read_only
+        self.root = root or self.host
+        self.owner = owner
+        self._names = (WORKSPACE, self.host, *((alias,) if alias and alias != self.host else ()))
 
     def below(self, path: str) -> str | None:
         """Return what follows the workspace's name in a path; None: it is elsewhere."""
-        for top in (WORKSPACE, self.host):
+        for top in self._names:
             if path == top:
                 return ""
             if path.startswith(top.rstrip("/") + "/"):
@@ -90,7 +105,7 @@ class _Walk:
         self._names: list[str] = []
 
     def __enter__(self) -> Self:
-        self._fds.append(os.open(self._workspace.host, _DIRECTORY))
+        self._fds.append(os.open(self._workspace.root, _DIRECTORY))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,6 +161,9 @@ class _Walk:
 
     def _make(self, name: str) -> None:
         os.mkdir(name, 0o755, dir_fd=self._fds[-1])
+        if self._workspace.owner:
+            uid, gid = self._workspace.owner
+            os.chown(name, uid, gid, dir_fd=self._fds[-1], follow_symlinks=False)
         self._down(name)
 
     def _through(self, name: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""Start the guard of a sandbox, and start it again if it dies."""
+"""The guard of a sandbox as a process of this machine: start it, watch it, start it again.
+
+Where the engine's containers can't have a socket of this machine, the same guard runs in a
+container beside the sandbox: `claudy.sandbox.sidecar`, which offers what `Guard` does.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,25 @@ import sys
 
 from claudy.errors import ClaudyError
 from claudy.host.places import state_dir
-from claudy.record import record
+from claudy.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
+    from claudy.engine.client import Engine
     from claudy.engine.identity import EngineFacts
-    from claudy.sandbox.launch import Request
+    from claudy.sandbox.launch import Launch
+    from claudy.sandbox.plan import Plan
     from claudy.sandbox.project import Project
     from claudy.sandbox.resolve import User
+    from claudy.sandbox.sidecar import Sidecar
     from claudy.settings.model import Settings
 
 _BUDGET = ("memory", "cpus", "pids", "containers", "ports")
 READY = b"ready"
+FAREWELL = 1000  # milliseconds
 _SIGTERM = 15
 
 
@@ -37,6 +46,24 @@ class Guard:
     argv: tuple[str, ...]
 
     @property
+    def mounted(self) -> str:
+        """What of it is mounted into the sandbox: a directory, or a volume."""
+        return self.directory
+
+    @property
+    def kept(self) -> Any:
+        """What `restored` needs to know."""
+        return [self.directory, list(self.argv)]
+
+    def renamed(self, name: str) -> Guard:
+        """Return the guard of another sandbox of the same project."""
+        before = self.directory
+        directory = f"{os.path.dirname(before)}/{name}@guard"
+        argv = [word.replace(before, directory) for word in self.argv]
+        argv[argv.index("--sandbox") + 1] = name
+        return Guard(directory, tuple(argv))
+
+    @property
     def pid_file(self) -> str:
         """File with the process id of the guard that was started last."""
         return f"{self.directory}.pid"
@@ -51,7 +78,7 @@ class Guard:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         pid = os.posix_spawn(
             self.argv[0],
-            [*self.argv, "--ready-fd", str(writer)],
+            [*self.argv, "--ready-fd", str(writer), "--launcher", str(os.getpid())],
             os.environ,
             setsid=True,
             file_actions=(
@@ -64,6 +91,76 @@ class Guard:
         with open(self.pid_file, "w", encoding="ascii") as file:
             file.write(str(pid))
         return Starting(reader, pid, log)
+
+    def ended(self, reader: int) -> str:
+        """Wait for claudy's word or the guard's end; return the dead guard's process id.
+
+        Empty when the pipe can be read. A guard also ends because its sandbox has; then claudy's
+        word follows at once.
+        """
+        import select
+
+        process = -1
+        pid = "none"
+        poll = select.poll()
+        poll.register(reader, select.POLLIN | select.POLLHUP)
+        try:
+            with open(self.pid_file, encoding="ascii") as file:
+                pid = file.read() or pid
+            process = os.pidfd_open(int(pid))
+        except (OSError, ValueError):
+            return "" if poll.poll(FAREWELL) else pid
+        try:
+            poll.register(process, select.POLLIN)
+            if any(descriptor == reader for descriptor, _ in poll.poll()):
+                return ""
+            poll.unregister(process)
+            return "" if poll.poll(FAREWELL) else pid
+        finally:
+            os.close(process)
+
+    def revive(self, dead: str) -> None:
+        """Start the guard again, unless another session's watcher just did.
+
+        Whether it lives can't be asked of its process id: a dead child that claudy has not waited
+        for still has one.
+        """
+        import fcntl
+
+        lock = os.open(f"{self.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                with open(self.pid_file, encoding="ascii") as file:
+                    now = file.read()
+            except OSError:
+                now = dead
+            if now in ("", dead):
+                self.start().wait()
+        except (ClaudyError, OSError):
+            pass  # Docker stays out of reach inside; the session itself still has to be watched
+        finally:
+            os.close(lock)
+
+    def abandon(self) -> None:
+        """Leave a guard whose sandbox never came: it ends by itself and takes its socket along."""
+
+    def sweep(self) -> None:
+        """Remove what a guard that is not needed any more has left."""
+        for path in (
+            f"{self.directory}/docker.sock",
+            f"{self.directory}.pid",
+            f"{self.directory}.log",
+            f"{self.directory}.lock",
+        ):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # the guard itself was quicker
+        try:
+            os.rmdir(self.directory)
+        except OSError:
+            pass  # the next one clears it
 
 
 class Starting:
@@ -89,7 +186,7 @@ class Starting:
         try:
             said = os.read(self._reader, 16)
         finally:
-            os.close(self._reader)
+            self._close()
         if not said.startswith(READY):
             with open(self._log, encoding="utf-8", errors="replace") as file:
                 why = file.read().strip().splitlines()
@@ -98,9 +195,17 @@ class Starting:
 
     def stop(self) -> None:
         """End the guard again and wait for it: its last act is to remove its socket."""
-        os.close(self._reader)
-        os.kill(self.pid, _SIGTERM)
-        os.waitpid(self.pid, 0)
+        self._close()
+        try:
+            os.kill(self.pid, _SIGTERM)
+            os.waitpid(self.pid, 0)
+        except OSError:
+            pass  # it has ended by itself
+
+    def _close(self) -> None:
+        if self._reader >= 0:
+            os.close(self._reader)
+            self._reader = -1
 
 
 def guard_state(env: Mapping[str, str], project: Project) -> str:
@@ -113,74 +218,113 @@ def guard_log(env: Mapping[str, str], project: Project) -> str:
     return f"{guard_state(env, project)}/guard.log"
 
 
+def restored(kept: Any, engine: Engine) -> Guard | Sidecar:
+    """Return the guard that a record or the cache speaks of.
+
+    Args:
+        kept: from its property of that name.
+        engine: where the sandbox is.
+    """
+    if isinstance(kept, dict):
+        from claudy.sandbox.sidecar import Sidecar
+
+        return Sidecar(engine.endpoint, engine.api, **kept)
+    return Guard(kept[0], tuple(kept[1]))
+
+
 def plan_guard(
-    request: Request, settings: Settings, facts: EngineFacts, user: User, name: str, base: str,
-    upstream: str,
-) -> Guard:  # fmt: skip
+    launch: Launch, settings: Settings, facts: EngineFacts, user: User, host_path: str, *, dry: bool
+) -> Guard | Sidecar:
     """Return how the guard of a sandbox is started.
 
     Args:
-        request: the launch.
-        settings: visibility and budgets are read.
+        launch: the launch.
+        settings: where it runs, visibility and budgets are read.
         facts: which engine it is.
         user: who may connect.
-        name: name of the sandbox.
-        base: the runtime directory.
-        upstream: path of the daemon's socket on this machine.
+        host_path: the project's path on the daemon's file system.
+        dry: change nothing.
 
     Raises:
         ClaudyError: this engine can't be guarded from here.
     """
+    upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
+    runs = settings["guard_runs"]
+    if runs == "sidecar" or (runs == "auto" and facts.vm):
+        from claudy.sandbox.sidecar import plan_sidecar
+
+        return plan_sidecar(launch, settings, facts, user, host_path, dry=dry)
     if facts.vm or facts.remote or not upstream:
         raise ClaudyError(
             "The guard needs an engine that runs on this machine itself and has a Unix socket;"
             f" {facts.name or 'this one'} does not.",
             "claudy --docker none, or --docker host if you trust what runs inside",
         )
-    project = request.project
-    state = guard_state(request.env, project)
-    os.makedirs(state, 0o700, exist_ok=True)
-    directory = f"{base}/{name}@guard"
+    project = launch.request.project
+    state = guard_state(launch.request.env, project)
+    if not dry:
+        os.makedirs(state, 0o700, exist_ok=True)
+    directory = f"{launch.base}/{launch.name}@guard"
     # -P: a directory named `claudy` in the project must never be what is imported.
     argv = [sys.executable, "-P", "-m", "claudy.guard", "serve"]
-    options = {
+    places = {
         "listen": f"{directory}/docker.sock",
         "upstream": upstream,
-        "project": project.path,
-        "project-id": project.path,
-        "sandbox": name,
         "ledger": state,
-        "log": guard_log(request.env, project),
+        "log": guard_log(launch.request.env, project),
+    }
+    return Guard(directory, (*argv, *arguments(launch, settings, user, host_path, places)))
+
+
+def arguments(
+    launch: Launch, settings: Settings, user: User, host_path: str, places: Mapping[str, str]
+) -> list[str]:
+    """Return the guard's command line.
+
+    Args:
+        launch: the launch.
+        settings: visibility and budgets are read.
+        user: who may connect.
+        host_path: the project's path on the daemon's file system.
+        places: options that say where the guard finds and puts things.
+    """
+    project = launch.request.project
+    options = {
+        **places,
+        "project": project.path,
+        "project-id": project.slug,
+        "sandbox": launch.name,
         "uid": user.uid,
         "gid": user.gid,
         "visibility": settings["visibility"],
         "grace": 30,
     }
+    if host_path != project.path:
+        options["host-path"] = host_path
     budget = {key: settings[f"budget_{key}"] for key in _BUDGET}
     budget["cpus"] = budget["cpus"] / 1e9 if budget["cpus"] else 0
     said = ",".join(f"{key}={value}" for key, value in budget.items() if value)
     if said:
         options["budget"] = said
-    for key, value in options.items():
-        argv += [f"--{key}", str(value)]
+    argv = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     argv += ["--publish-all-interfaces"] if settings["publish_all"] else []
-    argv += ["--read-only"] if settings["read_only"] else []
-    return Guard(directory, tuple(argv))
+    return argv + (["--read-only"] if settings["read_only"] else [])
 
 
-def sweep(directory: str) -> None:
-    """Remove what a guard that is not needed any more has left."""
-    for path in (
-        f"{directory}/docker.sock",
-        f"{directory}.pid",
-        f"{directory}.log",
-        f"{directory}.lock",
-    ):
-        try:
-            os.unlink(path)
-        except OSError:
-            pass  # the guard itself was quicker
-    try:
-        os.rmdir(directory)
-    except OSError:
-        pass  # the next one clears it
+def moved(plan: Plan, guard: Guard | Sidecar, name: str) -> tuple[Plan, Guard | Sidecar]:
+    """Return a plan and its guard for a sandbox of another name.
+
+    Args:
+        plan: has that name already.
+        guard: of the sandbox that was planned first.
+        name: the other name.
+    """
+    other = guard.renamed(name)
+    before, after = guard.mounted, other.mounted
+    mounts = tuple(
+        replace(mount, source=mount.source.replace(before, after))
+        if mount.source in (before, f"{before}/docker.sock")
+        else mount
+        for mount in plan.mounts
+    )
+    return replace(plan, mounts=mounts), other

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from claudy.host.endpoint import Endpoint
     from claudy.sandbox.guarding import Guard
     from claudy.sandbox.project import Project
+    from claudy.sandbox.sidecar import Sidecar
     from claudy.sandbox.watch import Watcher
 
 _TRIES = 6
@@ -139,7 +140,7 @@ class Launch:
         self.gone = False
         self.base = runtime_dir(request.env, request.uid)
         self.seat = self._seat(self.name)
-        self.guard: Guard | None = None
+        self.guard: Guard | Sidecar | None = None
         self._watcher: Watcher | None = None
         self.inputs = None if request.flags else inputs(request, endpoint)
 
@@ -177,7 +178,14 @@ class Launch:
         from claudy.sandbox.leave import leave
 
         try:
-            leave(self.engine, self.seat, self.container, signal=ending, gone=self.gone)
+            leave(
+                self.engine,
+                self.seat,
+                self.container,
+                signal=ending,
+                gone=self.gone,
+                guard=self.guard,
+            )
         except EngineError:
             # The engine has stopped, and the sandbox with it; the session's own error says so.
             self.seat.unlock()
@@ -233,10 +241,9 @@ class Launch:
         self.container = known["id"]
         self.request.explain(f"joining {self.name}, container {self.container[:12]}")
         if known["guard"]:
-            from claudy.sandbox.guarding import Guard
+            from claudy.sandbox.guarding import restored
 
-            directory, argv = known["guard"]
-            self.guard = Guard(directory, tuple(argv))
+            self.guard = restored(known["guard"], self.engine)
         if not known["pinned"]:
             self.pin(known)
         self.seat.unlock()
@@ -273,7 +280,7 @@ class Launch:
 
         engine = Engine(self.endpoint, api=self.engine.api)
         seat = self._seat(self.name)
-        leave(engine, seat, self.name, signal="HUP")
+        leave(engine, seat, self.name, signal="HUP", guard=self.guard)
         if self.container == self.name:  # when this process began, the engine was creating it
             remove_late(engine, self.name, self.session.id)
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from claudy.engine.client import Engine
+    from claudy.sandbox.guarding import Guard
     from claudy.sandbox.registry import Seat
+    from claudy.sandbox.sidecar import Sidecar
 
 NOT_FOUND, CONFLICT = 404, 409
 _LATE = 2.0  # seconds that the engine may go on with a request whose client has died
@@ -41,7 +43,13 @@ done
 
 
 def leave(
-    engine: Engine, seat: Seat, container: str, *, signal: str = "", gone: bool = False
+    engine: Engine,
+    seat: Seat,
+    container: str,
+    *,
+    signal: str = "",
+    gone: bool = False,
+    guard: Guard | Sidecar | None = None,
 ) -> None:
     """Give up a session's seat, and the sandbox if it was the last.
 
@@ -51,6 +59,7 @@ def leave(
         container: name or id of the sandbox's container.
         signal: first signal for the session's processes (`HUP`, `INT`); empty if they have ended.
         gone: the container is known to have ended and been removed.
+        guard: the sandbox's guard, in case that its start was not completed.
     """
     seat.lock()
     try:
@@ -58,10 +67,12 @@ def leave(
         record = seat.read()
         if gone:
             if record.get("id") == container or not seat.others():
-                forget(seat, record)
+                forget(engine, seat, record)
         elif not seat.others() and not record.get("keep"):
             remove_own(engine, container)
-            forget(seat, record)
+            forget(engine, seat, record)
+            if guard is not None and not record:
+                guard.abandon()
         elif signal:
             end_processes(engine, container, seat.session, signal)
     finally:
@@ -69,13 +80,13 @@ def leave(
         seat.unlock()
 
 
-def forget(seat: Seat, record: Mapping[str, Any]) -> None:
-    """Drop what is known about a sandbox that is gone, and its guard's socket."""
+def forget(engine: Engine, seat: Seat, record: Mapping[str, Any]) -> None:
+    """Drop what is known about a sandbox that is gone, and what its guard leaves."""
     seat.forget()
     if record.get("guard"):
-        from claudy.sandbox.guarding import sweep
+        from claudy.sandbox.guarding import restored
 
-        sweep(record["guard"][0])
+        restored(record["guard"], engine).sweep()
 
 
 def remove_own(engine: Engine, container: str) -> None:

@@ -85,11 +85,11 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
         confirm=request.confirm,
     )
     group = guard = None
+    path = host_path(launch, known)
     if settings["docker"] == "guard":
         from claudy.sandbox.guarding import plan_guard
 
-        upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
-        guard = plan_guard(request, settings, known.facts, user, launch.name, launch.base, upstream)
+        guard = plan_guard(launch, settings, known.facts, user, path, dry=dry)
     if settings["docker"] == "host":
         notices.append(HOST_NOTICE)
         from claudy.sandbox.socketgroup import socket_group
@@ -103,8 +103,8 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
         ready.image,
         has_init=ready.has_init,
         socket_group=group,
-        guard_dir=guard.directory if guard else "",
-        host_path=host_path(launch, known),
+        guard_dir=guard.mounted if guard else "",
+        host_path=path,
         now=time.time(),
     )
     explain(f"image {ready.image}, from {ready.base}")

@@ -47,9 +47,9 @@ def recall(launch: Launch) -> Prepared | None:
     launch.engine.use_api(api)
     found = None
     if guard:
-        from claudy.sandbox.guarding import Guard
+        from claudy.sandbox.guarding import restored
 
-        found = Guard(guard[0], guard[1])
+        found = restored(guard, launch.engine)
     return Prepared(launch, settings, _read_plan(plan), notices, found, Image(*image), known=True)
 
 
@@ -65,7 +65,7 @@ def remember(prepared: Prepared) -> None:
         or plan.mounts[0].source != project.path  # depends on claudy's own container
     ):
         return
-    guard = (prepared.guard.directory, prepared.guard.argv) if prepared.guard else ()
+    guard = prepared.guard.kept if prepared.guard else ()
     kept = (
         _stamp(launch),
         _written_plan(plan),

@@ -80,7 +80,7 @@ def build_plan(
         image: reference or id of the image to run, with the user in its passwd.
         has_init: whether that image is made from claudy's and has the session holder.
         socket_group: the group that may use the socket, as seen inside; None if none helps.
-        guard_dir: directory of the guard's socket, in guard mode.
+        guard_dir: directory or volume of the guard's socket, in guard mode.
         host_path: the project's path on the daemon's file system.
         now: seconds since the epoch, for the label.
         name: name of the sandbox if it is not the project's first.
@@ -118,10 +118,11 @@ def build_plan(
         env["DOCKER_HOST"] = f"unix://{SOCKET}"
         if compose := compose_name(project.path):
             env["COMPOSE_PROJECT_NAME"] = compose
-    if mode == "guard" and has_init:
-        mounts.append(Mount("bind", guard_dir, GUARD_DIR, read_only=True))
-    elif mode == "guard":
-        mounts.append(Mount("bind", f"{guard_dir}/docker.sock", SOCKET))
+    if mode == "guard":
+        mount = _guard_mount(guard_dir, has_init=has_init)
+        mounts.append(mount)
+        if not has_init and mount.kind == "volume":
+            env["DOCKER_HOST"] = f"unix://{GUARD_DIR}/docker.sock"
     if mode != "none" and facts.label_disable:
         security.append("label=disable")
     if mode == "host":
@@ -156,6 +157,19 @@ def build_plan(
         userns="host" if facts.userns else "",
         keep=settings["keep"],
     )
+
+
+def _guard_mount(source: str, *, has_init: bool) -> Mount:
+    """Return the mount with the guard's socket.
+
+    claudy's image has a link to it in the directory. Of a volume (the sidecar's) other images get
+    the directory too: one file of it can't be mounted on every engine.
+    """
+    if not source.startswith("/"):
+        return Mount("volume", source, GUARD_DIR, read_only=True)
+    if has_init:
+        return Mount("bind", source, GUARD_DIR, read_only=True)
+    return Mount("bind", f"{source}/docker.sock", SOCKET)
 
 
 def _covers_system(path: str) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from claudy.sandbox.guarding import Guard, Starting
     from claudy.sandbox.launch import Launch
     from claudy.sandbox.plan import Plan
+    from claudy.sandbox.sidecar import Sidecar, StartingSidecar
     from claudy.settings.model import Settings
 
 _TRIES = 6
@@ -58,7 +59,7 @@ class Prepared:
     settings: Settings | Mapping[str, Any]
     plan: Plan
     notices: tuple[str, ...]
-    guard: Guard | None
+    guard: Guard | Sidecar | None
     image: Image
     known: bool = False
 
@@ -103,9 +104,12 @@ class Prepared:
                 (k, launch.name if k == "claudy.sandbox" else v) for k, v in self.plan.labels
             )
             env = tuple((k, launch.name if k == "CLAUDY_SANDBOX" else v) for k, v in self.plan.env)
-            prepared = replace(
-                self, plan=replace(self.plan, name=launch.name, labels=labels, env=env)
-            )
+            plan, guard = replace(self.plan, name=launch.name, labels=labels, env=env), self.guard
+            if guard:
+                from claudy.sandbox.guarding import moved
+
+                plan, guard = moved(plan, guard, launch.name)
+            prepared = replace(self, plan=plan, guard=guard)
             try:
                 return prepared._start()  # noqa: SLF001 - this class
             except Vanished:
@@ -127,7 +131,7 @@ class Prepared:
         taken = session_env(self.settings["env"], launch.request.env, tty=tty)
         session = replace(launch.session, env=taken)
         asked = self._ask_image()
-        guard = self._start_guard()
+        guard: Starting | StartingSidecar | None = None
 
         def created(container: str) -> None:
             launch.container = container
@@ -144,6 +148,7 @@ class Prepared:
             launch.seat.unlock()
 
         try:
+            guard = self._start_guard()
             code, launch.gone = run_first(
                 launch.engine,
                 self.plan,
@@ -160,7 +165,9 @@ class Prepared:
             raise
         return code
 
-    def _start_over(self, error: APIError | Outdated, guard: Starting | None) -> None:
+    def _start_over(
+        self, error: APIError | Outdated, guard: Starting | StartingSidecar | None
+    ) -> None:
         """Clear the way for another try, if there is something that can be tried.
 
         Raises:
@@ -193,7 +200,7 @@ class Prepared:
 
             remember(self)
 
-    def _start_guard(self) -> Starting | None:
+    def _start_guard(self) -> Starting | StartingSidecar | None:
         """Start the sandbox's guard; it comes up while the engine makes the container."""
         if self.guard is None:
             return None
@@ -209,7 +216,7 @@ class Prepared:
             "digest": self.plan.digest(),
             "env": self.settings["env"],
             "keep": self.settings["keep"],
-            "guard": [self.guard.directory, list(self.guard.argv)] if self.guard else [],
+            "guard": self.guard.kept if self.guard else [],
             "pinned": pinned,
         }
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import _signal
 import os
-import select
 import termios
 
-from claudy.errors import ClaudyError
 from claudy.sandbox.terminal import STDIN, STDOUT
 
 TYPE_CHECKING = False
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from claudy.sandbox.guarding import Guard
+    from claudy.sandbox.sidecar import Sidecar
 
-_FAREWELL = 1000  # milliseconds
 _IGNORED = ("SIGHUP", "SIGINT", "SIGTERM", "SIGQUIT", "SIGTSTP", "SIGTTOU", "SIGTTIN", "SIGPIPE")
 
 
@@ -34,7 +32,7 @@ class Watcher:
         guard: the sandbox's guard, which is started again if it dies; None without one.
     """
 
-    def __init__(self, clear_up: Callable[[], None], guard: Guard | None = None) -> None:
+    def __init__(self, clear_up: Callable[[], None], guard: Guard | Sidecar | None = None) -> None:
         reader, self._pipe = os.pipe()
         self._pid = os.fork()
         if self._pid:
@@ -57,7 +55,9 @@ class Watcher:
             pass  # it was killed; then there is nothing to let go
 
 
-def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | None) -> None:
+def _sleep_and_clear(
+    reader: int, clear_up: Callable[[], None], guard: Guard | Sidecar | None
+) -> None:
     """Wait for the end of claudy; runs in the forked process."""
     for name in _IGNORED:
         _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
@@ -83,8 +83,8 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | N
         os.closerange(low, descriptor)
         low = descriptor + 1
     os.closerange(low, _highest_descriptor() + 1)
-    while guard is not None and (dead := _dead_guard(reader, guard)):
-        _revive(guard, dead)
+    while guard is not None and (dead := guard.ended(reader)):
+        guard.revive(dead)
     if os.read(reader, 1):
         return
     if attributes is not None:
@@ -94,56 +94,6 @@ def _sleep_and_clear(reader: int, clear_up: Callable[[], None], guard: Guard | N
             pass  # the terminal has gone with claudy
         os.close(terminal)
     clear_up()
-
-
-def _dead_guard(reader: int, guard: Guard) -> str:
-    """Wait for claudy's word or the guard's end; return the dead guard's process id.
-
-    Empty when the pipe can be read. A guard also ends because its sandbox has; then claudy's word
-    follows at once.
-    """
-    process = -1
-    pid = "none"
-    poll = select.poll()
-    poll.register(reader, select.POLLIN | select.POLLHUP)
-    try:
-        with open(guard.pid_file, encoding="ascii") as file:
-            pid = file.read() or pid
-        process = os.pidfd_open(int(pid))
-    except (OSError, ValueError):
-        return "" if poll.poll(_FAREWELL) else pid
-    try:
-        poll.register(process, select.POLLIN)
-        if any(descriptor == reader for descriptor, _ in poll.poll()):
-            return ""
-        poll.unregister(process)
-        return "" if poll.poll(_FAREWELL) else pid
-    finally:
-        os.close(process)
-
-
-def _revive(guard: Guard, dead: str) -> None:
-    """Start the guard again, unless another session's watcher just did.
-
-    Whether it lives can't be asked of its process id: a dead child that claudy has not waited for
-    still has one.
-    """
-    import fcntl
-
-    lock = os.open(f"{guard.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            with open(guard.pid_file, encoding="ascii") as file:
-                now = file.read()
-        except OSError:
-            now = dead
-        if now in ("", dead):
-            guard.start().wait()
-    except (ClaudyError, OSError):
-        pass  # Docker stays out of reach inside; the session itself still has to be watched
-    finally:
-        os.close(lock)
 
 
 def _highest_descriptor() -> int:

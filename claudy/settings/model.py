@@ -158,7 +158,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("budget_containers", 0, count, "guard: containers at a time", always),
     Setting("budget_ports", 0, count, "guard: published ports at a time", always),
     Setting(
-        "guard_runs", "auto", one_of(*GUARD_RUNS), "guard: a process or a sidecar container", always
+        "guard_runs", "auto", one_of(*GUARD_RUNS), "guard: a process or a sidecar container",
+        lambda v: v != "auto",
     ),
     Setting("publish_all", False, flag, "guard: ports may be published on all interfaces", always),
 )  # fmt: skip

@@ -192,6 +192,7 @@ PRIVILEGED = {
     "registry": ("r", ""),
     "visibility": ("all", "own"),
     "publish_all": (True, False),
+    "guard_runs": ("process", "auto"),
 }
 
 

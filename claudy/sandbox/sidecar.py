@@ -1,0 +1,453 @@
+"""The guard of a sandbox as a container beside it, with its socket in a volume.
+
+Used where the engine's containers can't have a socket of this machine: an engine in a virtual
+machine. It offers what `claudy.sandbox.guarding.Guard` does. The sidecar has no network, two
+capabilities (to give its socket to the sandbox's user, and to find its way in the project), the
+engine's socket, and the project at a path of its own. It ends by itself when the sandbox is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from claudy import __version__
+from claudy.engine.client import Engine
+from claudy.engine.jsonc import dumps
+from claudy.errors import APIError, ClaudyError, EngineError
+from claudy.record import record, replace
+from claudy.sandbox.guarding import FAREWELL, READY, arguments, guard_state
+from claudy.sandbox.leave import remove
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from claudy.engine.client import Pending
+    from claudy.engine.identity import EngineFacts
+    from claudy.engine.wire import Socket
+    from claudy.host.endpoint import Endpoint
+    from claudy.sandbox.launch import Launch
+    from claudy.sandbox.resolve import User
+    from claudy.settings.model import Settings
+
+ROLE = "claudy.role"
+PROJECT_ROOT, RUN, STATE, UPSTREAM = (
+    "/project", "/run/claudy", "/var/lib/claudy", "/run/claudy-engine/docker.sock"
+)  # fmt: skip
+LOG = f"{STATE}/guard.log"
+MARK = "sidecar"  # file in the host's state directory: which engine keeps a guard's memory
+_SUBPATH_API = (1, 45)
+_MEMORY, _PIDS = 512 << 20, 4096
+_PATIENCE = 60.0
+_HEAD = 8  # bytes before each piece of an attached stream
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+@record
+class Sidecar:
+    """How a sandbox's sidecar is started.
+
+    Args:
+        endpoint: where the engine is.
+        api: API version to speak.
+        directory: prefix of its lock on this machine.
+        sandbox: name of the sandbox's container.
+        project: real path of the project, for labels.
+        host_path: the project's path on the daemon's file system.
+        state: volume of the ledger and the log.
+        image: reference of its image.
+        argv: the guard's arguments.
+        upstream: source of the engine's socket.
+        read_only: the project is mounted read-only.
+        userns: user namespace mode.
+        security: security options.
+    """
+
+    endpoint: Endpoint
+    api: str
+    directory: str
+    sandbox: str
+    project: str
+    host_path: str
+    state: str
+    image: str
+    argv: tuple[str, ...]
+    upstream: str
+    read_only: bool
+    userns: str
+    security: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of its container."""
+        return f"{self.sandbox}-guard"
+
+    @property
+    def mounted(self) -> str:
+        """Name of the volume with its socket, which the sandbox has too."""
+        return f"{self.sandbox}-socket"
+
+    @property
+    def kept(self) -> Any:
+        """What `restored` needs to know."""
+        return {k: v for k, v in vars(self).items() if k not in ("endpoint", "api")}
+
+    def renamed(self, name: str) -> Sidecar:
+        """Return the guard of another sandbox of the same project."""
+        argv = list(self.argv)
+        argv[argv.index("--sandbox") + 1] = name
+        directory = f"{os.path.dirname(self.directory)}/{name}@guard"
+        return replace(self, sandbox=name, argv=tuple(argv), directory=directory)
+
+    # -- starting ----------------------------------------------------------------------------
+
+    def start(self) -> StartingSidecar:
+        """Create the container and have it started; it goes when the sandbox is gone.
+
+        Raises:
+            APIError: its image is missing (404), or the engine refuses it.
+            ClaudyError: a volume or container of somebody else has its name.
+        """
+        engine = Engine(self.endpoint, api=self.api)
+        place = self._make_volume(engine, self.mounted)
+        self._make_volume(engine, self.state)
+        body = self._body(engine, place)
+        try:
+            container = self._create(engine, body)
+        except APIError as error:
+            if error.status != _CONFLICT:
+                raise
+            self._clear_way(engine)
+            container = self._create(engine, body)
+        try:
+            query = {"stream": True, "stdout": True, "stderr": True}
+            sock, first = engine.start_hijack(f"/containers/{container}/attach", query).finish()
+            pending = engine.begin("POST", f"/containers/{container}/start")
+        except BaseException:
+            remove(engine, container)
+            raise
+        return StartingSidecar(engine, container, sock, first, pending)
+
+    def _create(self, engine: Engine, body: dict[str, Any]) -> str:
+        made = engine.call("POST", "/containers/create", {"name": self.name}, body)
+        return str(made["Id"])
+
+    def _labels(self) -> dict[str, str]:
+        return {
+            "claudy.created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "claudy.project": self.project,
+            "claudy.sandbox": self.sandbox,
+            "claudy.version": __version__,
+            ROLE: "guard",
+        }
+
+    def _make_volume(self, engine: Engine, name: str) -> str:
+        """Make a volume, or find that it is there and claudy's; return its place on the daemon.
+
+        Whoever runs in a sandbox can't make one with these labels: they are reserved.
+        """
+        body = {"Name": name, "Driver": "local", "Labels": self._labels()}
+        found = engine.call("POST", "/volumes/create", body=body)
+        labels = found.get("Labels") or {}
+        if labels.get(ROLE) != "guard" or labels.get("claudy.project") != self.project:
+            raise ClaudyError(
+                f"A volume named {name} exists that is not this project's guard's.",
+                f"docker volume inspect {name}",
+            )
+        return str(found["Mountpoint"])
+
+    def _body(self, engine: Engine, place: str) -> dict[str, Any]:
+        """Return the body of its `POST /containers/create`.
+
+        Args:
+            engine: speaks the API version that decides how nested containers get the socket.
+            place: where the daemon keeps the socket's volume.
+        """
+        major, _, minor = engine.api.partition(".")
+        subpath = (int(major), int(minor)) >= _SUBPATH_API
+        source = f"{self.mounted}:/docker.sock" if subpath else f"{place}/docker.sock"
+        bind, volume = {"Type": "bind"}, {"Type": "volume"}
+        host = {
+            "AutoRemove": True,
+            "NetworkMode": "none",
+            "CapDrop": ["ALL"],
+            # The engine's socket belongs to root, who needs nothing more to connect.
+            "CapAdd": ["CHOWN", "DAC_OVERRIDE"],
+            "SecurityOpt": ["no-new-privileges", *self.security],
+            "ReadonlyRootfs": True,
+            "Memory": _MEMORY,
+            "PidsLimit": _PIDS,
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "none"},
+            "Mounts": [
+                {**bind, "Source": self.upstream, "Target": UPSTREAM},
+                {**bind, "Source": self.host_path, "Target": PROJECT_ROOT,
+                 "ReadOnly": self.read_only},
+                {**volume, "Source": self.mounted, "Target": RUN},
+                {**volume, "Source": self.state, "Target": STATE},
+            ],
+        }  # fmt: skip
+        if self.userns:
+            host["UsernsMode"] = self.userns
+        return {
+            "Image": self.image,
+            "User": "0:0",
+            "WorkingDir": "/",
+            # Archives that are looked at (docker load) are too large for memory.
+            "Env": [f"TMPDIR={STATE}"],
+            "Cmd": [*self.argv, "--socket-source", source],
+            "Labels": self._labels(),
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "HostConfig": host,
+        }
+
+    def _clear_way(self, engine: Engine) -> None:
+        """Remove an earlier sidecar of this sandbox; one of a stranger with its name stays."""
+        try:
+            found = engine.call("GET", f"/containers/{self.name}/json")
+        except APIError as error:
+            if error.status == _NOT_FOUND:
+                return
+            raise
+        if not self._is_ours(found):
+            raise ClaudyError(
+                f"A container named {self.name} exists that is not this sandbox's guard.",
+                f"docker rename {self.name} something-else",
+            )
+        remove(engine, str(found["Id"]))
+
+    def _is_ours(self, found: dict[str, Any]) -> bool:
+        labels = found["Config"].get("Labels") or {}
+        return labels.get(ROLE) == "guard" and labels.get("claudy.sandbox") == self.sandbox
+
+    # -- watching ----------------------------------------------------------------------------
+
+    def ended(self, reader: int) -> str:
+        """Wait for claudy's word or the sidecar's end; return its name if it has ended.
+
+        Empty when the pipe can be read.
+        """
+        import select
+
+        poll = select.poll()
+        poll.register(reader, select.POLLIN | select.POLLHUP)
+        engine = Engine(self.endpoint, api=self.api)
+        try:
+            query = {"condition": "removed"}
+            waiting = engine.begin("POST", f"/containers/{self.name}/wait", query)
+        except EngineError:
+            return "" if poll.poll(FAREWELL) else self.name
+        try:
+            number = waiting.fileno()
+            poll.register(number, select.POLLIN | select.POLLHUP)
+            if any(descriptor == reader for descriptor, _ in poll.poll()):
+                return ""
+            poll.unregister(number)
+            return "" if poll.poll(FAREWELL) else self.name
+        finally:
+            waiting.close()
+
+    def revive(self, _dead: str) -> None:
+        """Start the sidecar again, unless another session's watcher just did."""
+        import fcntl
+
+        engine = Engine(self.endpoint, api=self.api)
+        lock = os.open(f"{self.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            engine.call("GET", f"/containers/{self.sandbox}/json")  # else there is nothing to guard
+            if not self._runs(engine):
+                self.start().wait()
+        except (ClaudyError, OSError):
+            pass  # Docker stays out of reach inside; the session itself still has to be watched
+        finally:
+            engine.close()
+            os.close(lock)
+
+    def _runs(self, engine: Engine) -> bool:
+        try:
+            found = engine.call("GET", f"/containers/{self.name}/json")
+        except APIError as error:
+            if error.status == _NOT_FOUND:
+                return False
+            raise
+        return self._is_ours(found) and bool(found["State"]["Running"])
+
+    # -- ending ------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Remove the sidecar and its socket; what it remembers stays."""
+        engine = Engine(self.endpoint, api=self.api)
+        try:
+            self._clear_way(engine)
+            engine.call("DELETE", f"/volumes/{self.mounted}")
+        except APIError as error:
+            # A container that has the socket may go on; `claudy prune` finds the volume.
+            if error.status not in (_NOT_FOUND, _CONFLICT):
+                raise
+        except ClaudyError as error:
+            if isinstance(error, EngineError):
+                raise
+        finally:
+            engine.close()
+        try:
+            os.unlink(f"{self.directory}.lock")
+        except OSError:
+            pass  # it has never been revived
+
+    def abandon(self) -> None:
+        """Remove the sidecar of a sandbox that never came."""
+        self.sweep()
+
+
+class StartingSidecar:
+    """A sidecar that is coming up.
+
+    Args:
+        engine: where.
+        container: its id.
+        sock: carries what it says.
+        first: what has come along already.
+        pending: the request to start it.
+    """
+
+    def __init__(
+        self, engine: Engine, container: str, sock: Socket, first: bytes, pending: Pending
+    ) -> None:
+        self._engine, self._container = engine, container
+        self._sock, self._said, self._pending = sock, first, pending
+
+    def wait(self) -> None:
+        """Wait until the guard listens.
+
+        Raises:
+            ClaudyError: it could not start; nothing in the sandbox reaches Docker then.
+        """
+        try:
+            self._pending.finish(_PATIENCE)
+            self._sock.settimeout(_PATIENCE)
+            while READY not in self._said:
+                piece = self._sock.recv(4096)
+                if not piece:
+                    break
+                self._said += piece
+        except APIError as error:
+            raise ClaudyError(
+                f"The guard's sidecar could not be started: {error.detail}", "claudy doctor"
+            ) from error
+        except OSError as error:
+            raise ClaudyError("The guard's sidecar does not come up.", "claudy doctor") from error
+        finally:
+            self._sock.close()
+        if READY not in self._said:
+            words = _plain(self._said).strip().splitlines()
+            reason = words[-1] if words else "it said nothing"
+            raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
+
+    def stop(self) -> None:
+        """Remove it again."""
+        self._sock.close()
+        self._pending.close()
+        remove(self._engine, self._container)
+        self._engine.close()
+
+
+def _plain(said: bytes) -> str:
+    """Return what an attached stream carries, without the heads of its pieces."""
+    text = b""
+    while len(said) >= _HEAD:
+        end = _HEAD + int.from_bytes(said[4:_HEAD], "big")
+        text += said[_HEAD:end]
+        said = said[end:]
+    return text.decode("utf-8", "replace")
+
+
+def plan_sidecar(
+    launch: Launch, settings: Settings, facts: EngineFacts, user: User, host_path: str, *, dry: bool
+) -> Sidecar:
+    """Return how the sidecar of a sandbox is started; its image is there then.
+
+    Args:
+        launch: the launch.
+        settings: visibility and budgets are read.
+        facts: which engine it is.
+        user: who may connect.
+        host_path: the project's path on the daemon's file system.
+        dry: build and write nothing.
+
+    Raises:
+        ClaudyError: this engine can't be guarded from here.
+    """
+    if facts.remote:
+        raise ClaudyError(
+            f"The guard needs the project's files, and {facts.name or 'this engine'} is another"
+            " machine's.",
+            "claudy --docker none, or --docker host if you trust what runs inside",
+        )
+    project = launch.request.project
+    state = f"claudy-guard-{project.slug}"
+    places = {
+        "listen": f"{RUN}/docker.sock",
+        "upstream": UPSTREAM,
+        "ledger": STATE,
+        "log": LOG,
+        "root": PROJECT_ROOT,
+    }
+    image = _image(launch, facts, dry=dry)
+    if not dry:
+        _mark(guard_state(launch.request.env, project), state, image)
+    return Sidecar(
+        launch.endpoint,
+        launch.engine.api,
+        directory=f"{launch.base}/{launch.name}@guard",
+        sandbox=launch.name,
+        project=project.path,
+        host_path=host_path,
+        state=state,
+        image=image,
+        argv=tuple(arguments(launch, settings, user, host_path, places)),
+        upstream=facts.socket_source,
+        read_only=settings["read_only"],
+        # Remapped ids could not use the engine's socket.
+        userns="host" if facts.userns else "",
+        security=("label=disable",) if facts.label_disable else (),
+    )
+
+
+def _image(launch: Launch, facts: EngineFacts, *, dry: bool) -> str:
+    """Return the reference of the sidecar's image, building it if it is not there."""
+    from claudy.image.events import Done
+    from claudy.image.guardimage import ensure_guard_image, guard_recipe
+    from claudy.image.images import find_image
+    from claudy.image.reference import platform_of
+    from claudy.image.workshop import Workshop
+
+    request = launch.request
+    recipe = guard_recipe(platform_of(facts.arch))
+    if dry or find_image(launch.engine, recipe.reference):
+        return recipe.reference
+    workshop = Workshop(launch.engine, request.env, request.progress, request.confirm)
+    try:
+        ensure_guard_image(workshop, recipe)
+    except ClaudyError:
+        request.progress(Done(failed=True))
+        raise
+    except BaseException:
+        request.progress(Done())
+        raise
+    request.progress(Done())
+    return recipe.reference
+
+
+def _mark(directory: str, volume: str, image: str) -> None:
+    """Write down for the commands of the host where a guard's memory is."""
+    try:
+        os.makedirs(directory, 0o700, exist_ok=True)
+        with open(f"{directory}/{MARK}", "wb") as file:
+            file.write(dumps({"volume": volume, "image": image}))
+    except OSError as error:
+        raise ClaudyError(
+            f"{directory} can't be written: {error.strerror}.", f"ls -ld {directory}"
+        ) from error
