@@ -17,6 +17,7 @@ NOT_FOUND = 404
 # Home directories are what every engine in a virtual machine or a snap can see.
 HOME_COPY = 'cp -r "$PWD" ~ && claudy ~/"${PWD##*/}"'
 UPGRADE_ENGINE = "Upgrade the Docker engine: https://docs.docker.com/engine/install/"
+SOURCE_AS_FOUND = "unset CLAUDY_SOCKET_SOURCE; claudy config set socket_source ''"
 LINUX_CONTAINERS = "In Docker Desktop's menu: Switch to Linux containers."
 
 
@@ -53,7 +54,15 @@ def refusal(words: str) -> Finding | None:
                 "mount-source-wrong",
                 "The path of the socket is this machine's, and the engine runs in a virtual"
                 f" machine: {detail}.",
-                "unset CLAUDY_SOCKET_SOURCE",
+                SOURCE_AS_FOUND,
+            ),
+        ),
+        (
+            unseen and ".sock" in lower,
+            Finding(
+                "mount-source-wrong",
+                f"The engine has no socket at the path that was to be mounted: {detail}.",
+                SOURCE_AS_FOUND,
             ),
         ),
         (

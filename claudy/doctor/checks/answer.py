@@ -23,7 +23,8 @@ def run(context: Context) -> Outcome:
     except APIError as error:
         return fail(Finding(error.code, error.message, error.hint))
     except EngineError as error:
-        if not isinstance(error.__cause__, OSError):  # it answered, with a version too old
+        # It answered, with a version too old; or ssh was asked already why it fails.
+        if not isinstance(error.__cause__, OSError) or endpoint.kind == "ssh":
             return fail(Finding(error.code, error.message, error.hint))
         return fail(diagnose(error.__cause__, endpoint, context.host))
     offered = headers.get("api-version", "")

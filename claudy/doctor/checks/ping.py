@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok, skip
 from claudy.host.finding import Finding
+from claudy.host.refusals import SOURCE_AS_FOUND
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -53,7 +54,7 @@ def _wrong_source(context: Context, kind: str) -> Finding:
         f"Inside, /var/run/docker.sock is {kind or 'missing'}, not a socket: {source} is not where"
         " the engine has its socket on its own file system."
     )
-    return Finding("mount-source-wrong", message, "claudy config set socket_source ''")
+    return Finding("mount-source-wrong", message, SOURCE_AS_FOUND)
 
 
 def _denied(context: Context, owner: str, group: str, mode: str) -> Finding:

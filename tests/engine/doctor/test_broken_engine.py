@@ -54,6 +54,19 @@ def test_healthy_machine_has_nothing_to_say(machine: Machine) -> None:
     assert_launches(machine)
 
 
+def test_no_engine_installed(machine: Machine) -> None:
+    """What installs one is run by `tests/setup`; here it is only shown, and not agreed to."""
+    assert machine.run("mv", "/usr/sbin/dockerd", "/usr/sbin/dockerd.away").code == 0
+    try:
+        found = diagnosed(machine)
+        declined = machine.claudy("doctor", "--fix", "connection")
+    finally:
+        machine.run("mv", "/usr/sbin/dockerd.away", "/usr/sbin/dockerd")
+    assert (found["finding"], found["remedy"]) == ("engine-missing", FIX)
+    assert declined.code == 2
+    assert "apt-get install -y --no-install-recommends docker.io" in declined.err
+
+
 def test_engine_stopped(machine: Machine) -> None:
     found = diagnosed(machine)
     assert (found["finding"], found["remedy"]) == ("engine-stopped", FIX)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engine.doctor.machine import SOCKET
+from tests.engine.doctor.test_broken_engine import HELLO
+from tests.engine.doctor.test_broken_engine import diagnosed as machine_diagnosed
 from tests.engine.doctor.test_chosen import assert_mended, chosen, diagnosed
+from tests.engine.doctor.test_image_and_disk import checks
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["chosen"]
 
 TREE = Path(__file__).parents[3]
+ELSEWHERE = "/run/user/0/docker.sock"  # where root's rootless engine would be
 DOCKERFILE = """\
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3
@@ -43,6 +49,92 @@ def test_tcp_engine_of_this_machine(machine: Machine) -> None:
     env = {"DOCKER_HOST": "tcp://127.0.0.1:2375"}
     done = machine.claudy("--docker", "none", "--", "echo", "hello", env=env)
     assert (done.code, done.out) == (0, "hello\n"), done.err
+
+
+def test_engine_in_another_place(machine: Machine) -> None:
+    """Nothing at the default socket, one engine in a known place: it is used, and said."""
+    assert machine.run("mkdir", "-p", os.path.dirname(ELSEWHERE)).code == 0
+    machine.start_engine(f"-H unix://{SOCKET} -H unix://{ELSEWHERE}")
+    assert machine.run("rm", SOCKET).code == 0
+    done = machine.claudy(*HELLO)
+    assert (done.code, done.out) == (0, "hello from inside\n"), done.err
+    assert f"Using unix://{ELSEWHERE} (the only live socket" in done.err
+    found = checks(machine.claudy("doctor", "--json", "connection", "socket-source").out)
+    assert found["connection"]["data"]["url"] == f"unix://{ELSEWHERE}"
+    assert found["socket-source"]["data"]["source"] == ELSEWHERE
+
+
+def test_several_engines_in_other_places(machine: Machine) -> None:
+    """Which one is meant is for the user to say."""
+    other = "/root/.docker/run/docker.sock"
+    assert machine.run("mkdir", "-p", "/root/.docker/run", os.path.dirname(ELSEWHERE)).code == 0
+    machine.start_engine(f"-H unix://{SOCKET} -H unix://{ELSEWHERE} -H unix://{other}")
+    assert machine.run("rm", SOCKET).code == 0
+    found = machine_diagnosed(machine)
+    assert found["finding"] == "several-engines"
+    assert f"unix://{ELSEWHERE}, unix://{other}" in found["seen"]
+    assert found["remedy"] == f"claudy --host unix://{ELSEWHERE}"
+    done = machine.claudy(*found["remedy"].split()[1:], *HELLO)
+    assert (done.code, done.out) == (0, "hello from inside\n"), done.err
+
+
+@pytest.fixture
+def apart(chosen: Claudy, machine: Machine) -> Claudy:
+    """Return claudy with an engine whose socket is here, and whose files are not.
+
+    As with the engine of a virtual machine that does not share the project.
+    """
+    machine.start_engine()
+    return chosen.with_environment(
+        DOCKER_HOST=f"unix://{machine.at(SOCKET)}", CLAUDY_SOCKET_SOURCE=SOCKET
+    )
+
+
+def test_project_that_the_engine_does_not_see(apart: Claudy, project: Path) -> None:
+    found = diagnosed(apart, project)
+    assert found["finding"] == "project-not-visible"
+    assert str(project) in found["seen"]
+
+
+def test_project_that_is_silently_another_directory(
+    apart: Claudy, project: Path, machine: Machine
+) -> None:
+    """The engine has a directory of that name: it mounts that, and nobody complains."""
+    assert machine.run("mkdir", "-p", str(project)).code == 0
+    (project / "here").write_text("the project's own file\n")
+    assert apart.run("--image", "busybox", "--", "cat", "here", cwd=project).code == 1
+    doctor = apart.run("doctor", "--json", "--image", "busybox", "bind-mount", cwd=project)
+    assert doctor.code == 1
+    found = checks(doctor.text)["bind-mount"]
+    assert (found["status"], found["finding"]) == ("fail", "project-not-visible")
+    assert os.listdir(project) == ["here"]
+
+
+def test_socket_source_that_does_not_exist(chosen: Claudy, project: Path, tmp_path: Path) -> None:
+    broken = chosen.with_environment(
+        CLAUDY_SOCKET_SOURCE="/run/nowhere.sock", XDG_CONFIG_HOME=str(tmp_path)
+    )
+    found = diagnosed(broken, project)
+    assert found["finding"] == "mount-source-wrong"
+    assert_mended(broken, pasteable(found["remedy"], broken), project)
+
+
+def test_socket_source_that_is_no_socket(chosen: Claudy, project: Path, tmp_path: Path) -> None:
+    """The engine mounts it without a word; only inside one sees what it is."""
+    broken = chosen.with_environment(
+        CLAUDY_SOCKET_SOURCE=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path)
+    )
+    doctor = broken.run("doctor", "--json", "--image", "busybox", "ping", cwd=project)
+    assert doctor.code == 1
+    found = checks(doctor.text)["ping"]
+    assert (found["status"], found["finding"]) == ("fail", "mount-source-wrong")
+    assert "is directory, not a socket" in found["seen"]
+    assert_mended(broken, pasteable(found["remedy"], broken), project)
+
+
+def pasteable(remedy: str, claudy: Claudy) -> str:
+    """Return a remedy with the claudy of this test in it."""
+    return remedy.replace("claudy config", f"{' '.join(claudy.command)} config")
 
 
 @pytest.fixture(scope="module")

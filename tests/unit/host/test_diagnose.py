@@ -374,6 +374,10 @@ REFUSALS = [
         "mkdir /host_mnt/Users/u/.colima/docker.sock: operation not supported",
         "mount-source-wrong",
     ),
+    (
+        'invalid mount config for type "bind": bind source path does not exist: /run/x.sock',
+        "mount-source-wrong",
+    ),
 ]
 
 
