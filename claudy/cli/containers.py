@@ -19,7 +19,7 @@ from claudy.cli.scene import Scene
 from claudy.containers.connect import here, open_engine
 from claudy.containers.lifecycle import GRACE
 from claudy.errors import UsageError
-from claudy.sandbox.guarding import guard_log
+from claudy.sandbox.guarding import guard_log, guard_state
 from claudy.sandbox.project import find_project
 
 if TYPE_CHECKING:
@@ -120,8 +120,15 @@ def logs(
     from claudy.containers.logs import read_guard_log, read_logs
 
     if guard:
+        from claudy.containers.guardlog import find_memory, read_sidecar_log
+
         project = find_project(name or ".")
-        for line in read_guard_log(guard_log(os.environ, project), tail=tail, follow=follow):
+        if memory := find_memory(guard_state(os.environ, project)):
+            engine = open_engine(os.environ, host=host, context=context, project=project.path)
+            lines = read_sidecar_log(engine, memory, tail=tail, follow=follow)
+        else:
+            lines = read_guard_log(guard_log(os.environ, project), tail=tail, follow=follow)
+        for line in lines:
             _console(debug=debug).result(line)
         return 0
 

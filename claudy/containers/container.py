@@ -13,6 +13,7 @@ SANDBOX_LABEL = "claudy.sandbox"
 PROJECT_LABEL = "claudy.project"
 OWNER_LABEL = "claudy.owner"
 PROBE_LABEL = "claudy.probe"
+ROLE_LABEL = "claudy.role"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_DIRECTORY = "com.docker.compose.project.working_dir"
 COMPOSE_SERVICE = "com.docker.compose.service"
@@ -96,6 +97,12 @@ class Container:
     def is_probe(self) -> bool:
         """Whether claudy made it to ask the engine something."""
         return PROBE_LABEL in self.labels
+
+    @property
+    def is_guard(self) -> bool:
+        """Whether it is the sidecar that keeps its sandbox from the host."""
+        sandbox = self.labels.get(SANDBOX_LABEL, "")
+        return self.labels.get(ROLE_LABEL) == "guard" and self.name == f"{sandbox}-guard"
 
     @property
     def project(self) -> str:

@@ -110,14 +110,14 @@ def read_guard_log(path: str, *, tail: int | None = None, follow: bool = False) 
             entries = []
         if first and tail is not None:
             entries = entries[max(0, len(entries) - tail) :] if tail else []
-        yield from map(_entry, entries)
+        yield from map(guard_entry, entries)
         if not follow:
             return
         first = False
         time.sleep(0.2)
 
 
-def _entry(line: str) -> str:
+def guard_entry(line: str) -> str:
     """Return one line of the guard's log for people."""
     try:
         found = json.loads(line)

@@ -6,12 +6,20 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from claudy.containers.container import ROLE_LABEL, SANDBOX_LABEL
 from claudy.containers.lifecycle import remove_container
 from claudy.containers.listing import list_containers
 from claudy.engine.jsonc import dumps
 from claudy.errors import APIError
+from claudy.image.guardimage import guard_recipe
 from claudy.image.images import remove_image
-from claudy.image.reference import REPOSITORY, USER_REPOSITORY, bundled_reference, platform_of
+from claudy.image.reference import (
+    GUARD_REPOSITORY,
+    REPOSITORY,
+    USER_REPOSITORY,
+    bundled_reference,
+    platform_of,
+)
 from claudy.record import record
 
 if TYPE_CHECKING:
@@ -24,7 +32,8 @@ if TYPE_CHECKING:
 YOUNG = 60  # seconds for which something that does not run yet, or runs unseen, may be at work
 _ENDED = ("exited", "dead", "created")
 _OWN_TAG = re.compile(rf"{REPOSITORY}:[0-9a-f]{{16}}")
-_HOME, _WORKSPACE = "claudy-home-", "claudy-workspace-"
+_OWN_GUARD = re.compile(rf"{GUARD_REPOSITORY}:[0-9a-f]{{16}}")
+_HOME, _WORKSPACE, _MEMORY = "claudy-home-", "claudy-workspace-", "claudy-guard-"
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -33,7 +42,7 @@ class Unused:
     """Something that can go.
 
     Args:
-        kind: `sandbox`, `probe`, `image` or `volume`.
+        kind: `sandbox`, `guard`, `probe`, `image` or `volume`.
         name: what a person calls it.
         why: why nobody uses it.
         size: bytes on disk, 0 if that is not known.
@@ -64,7 +73,9 @@ def find_unused(
     used = {c.image_id for c in containers if c.id not in going}
     platform = platform_of(str(engine.call("GET", "/version").get("Arch", "")))
     current = bundled_reference(platform=platform)
-    images = tuple(_images(engine.call("GET", "/images/json"), used, current))
+    listed = engine.call("GET", "/images/json")
+    images = tuple(_images(listed, used, current))
+    images += tuple(_guard_images(listed, used, guard_recipe(platform).reference))
     return gone + images + tuple(_volumes(engine, containers, going, homes=volumes))
 
 
@@ -92,9 +103,14 @@ def remove_unused(engine: Engine, registry: Registry, unused: Unused) -> bool:
 def _containers(
     containers: Iterable[Container], registry: Registry, now: float
 ) -> Iterator[Unused]:
+    containers = tuple(containers)
+    sandboxes = {c.name for c in containers if c.is_sandbox}
     for c in containers:
         old = now - c.created > YOUNG
-        if c.is_probe and not c.is_sandbox:
+        if c.is_guard:
+            if old and (c.state in _ENDED or c.labels[SANDBOX_LABEL] not in sandboxes):
+                yield Unused("guard", c.name, "its sandbox has gone", 0, c)
+        elif c.is_probe and not c.is_sandbox:
             if old or c.state == "exited":
                 yield Unused("probe", c.name, "left over from asking the engine", 0, c)
         elif not c.is_sandbox:
@@ -140,20 +156,43 @@ def _images(found: Iterable[Mapping[str, Any]], used: set[str], current: str) ->
             yield Unused("image", tag, "another version of claudy's image is current", size)
 
 
+def _guard_images(
+    found: Iterable[Mapping[str, Any]], used: set[str], current: str
+) -> Iterator[Unused]:
+    for image in found:
+        for tag in image.get("RepoTags") or ():
+            if _OWN_GUARD.fullmatch(tag) and tag != current and image["Id"] not in used:
+                size = int(image.get("Size", 0))
+                yield Unused(
+                    "image", tag, "another version of the guard's sidecar is current", size
+                )
+
+
 def _volumes(
     engine: Engine, containers: Iterable[Container], going: set[str], *, homes: bool
 ) -> Iterator[Unused]:
     staying = [c for c in containers if c.id not in going]
     alive = {c.project for c in staying if c.is_sandbox}
+    names = {c.name for c in staying if c.is_sandbox}
+    owners = {c.project for c in staying if c.owner}
     used = {name for c in staying for name in c.volumes}
     filters = dumps({"label": ["claudy.project"]}).decode()
     found = engine.call("GET", "/volumes", {"filters": filters}).get("Volumes") or ()
     for volume in sorted(found, key=lambda volume: str(volume["Name"])):
         name = str(volume["Name"])
-        project = (volume.get("Labels") or {}).get("claudy.project", "")
-        if project in alive or name in used:
+        labels = volume.get("Labels") or {}
+        project = labels.get("claudy.project", "")
+        if name in used:
+            continue
+        if labels.get(ROLE_LABEL) == "guard" and name == f"{labels.get(SANDBOX_LABEL)}-socket":
+            if labels[SANDBOX_LABEL] not in names:
+                yield Unused("volume", name, "the socket of a guard whose sandbox has gone")
+            continue
+        if project in alive:
             continue
         if name.startswith(_HOME) and homes:
             yield Unused("volume", name, f"home of the sandbox of {project}")
+        elif name.startswith(_MEMORY) and homes and project not in owners:
+            yield Unused("volume", name, f"what the guard of {project} remembers")
         elif name.startswith(_WORKSPACE):
             yield Unused("volume", name, f"the guard's way into {project}, which has no sandbox")

@@ -27,7 +27,7 @@ ARG BASE_IMAGE=debian:trixie-slim
 FROM ${BASE_IMAGE} AS root
 RUN apt-get update --error-on=any \\
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 \\
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY app /usr/lib/claudy-guard
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/claudy-guard \\
     && mkdir -p /project /run/claudy /run/claudy-engine /var/lib/claudy

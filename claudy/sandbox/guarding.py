@@ -7,11 +7,10 @@ container beside the sandbox: `claudy.sandbox.sidecar`, which offers what `Guard
 from __future__ import annotations
 
 import os
-import sys
 
 from claudy.errors import ClaudyError
 from claudy.host.places import state_dir
-from claudy.record import record, replace
+from claudy.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,15 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from claudy.engine.client import Engine
-    from claudy.engine.identity import EngineFacts
-    from claudy.sandbox.launch import Launch
-    from claudy.sandbox.plan import Plan
     from claudy.sandbox.project import Project
-    from claudy.sandbox.resolve import User
     from claudy.sandbox.sidecar import Sidecar
-    from claudy.settings.model import Settings
 
-_BUDGET = ("memory", "cpus", "pids", "containers", "ports")
 READY = b"ready"
 FAREWELL = 1000  # milliseconds
 _SIGTERM = 15
@@ -44,6 +37,8 @@ class Guard:
 
     directory: str
     argv: tuple[str, ...]
+
+    in_engine = False  # it ends by itself, and soon, whatever becomes of claudy
 
     @property
     def mounted(self) -> str:
@@ -142,9 +137,6 @@ class Guard:
         finally:
             os.close(lock)
 
-    def abandon(self) -> None:
-        """Leave a guard whose sandbox never came: it ends by itself and takes its socket along."""
-
     def sweep(self) -> None:
         """Remove what a guard that is not needed any more has left."""
         for path in (
@@ -230,101 +222,3 @@ def restored(kept: Any, engine: Engine) -> Guard | Sidecar:
 
         return Sidecar(engine.endpoint, engine.api, **kept)
     return Guard(kept[0], tuple(kept[1]))
-
-
-def plan_guard(
-    launch: Launch, settings: Settings, facts: EngineFacts, user: User, host_path: str, *, dry: bool
-) -> Guard | Sidecar:
-    """Return how the guard of a sandbox is started.
-
-    Args:
-        launch: the launch.
-        settings: where it runs, visibility and budgets are read.
-        facts: which engine it is.
-        user: who may connect.
-        host_path: the project's path on the daemon's file system.
-        dry: change nothing.
-
-    Raises:
-        ClaudyError: this engine can't be guarded from here.
-    """
-    upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
-    runs = settings["guard_runs"]
-    if runs == "sidecar" or (runs == "auto" and facts.vm):
-        from claudy.sandbox.sidecar import plan_sidecar
-
-        return plan_sidecar(launch, settings, facts, user, host_path, dry=dry)
-    if facts.vm or facts.remote or not upstream:
-        raise ClaudyError(
-            "The guard needs an engine that runs on this machine itself and has a Unix socket;"
-            f" {facts.name or 'this one'} does not.",
-            "claudy --docker none, or --docker host if you trust what runs inside",
-        )
-    project = launch.request.project
-    state = guard_state(launch.request.env, project)
-    if not dry:
-        os.makedirs(state, 0o700, exist_ok=True)
-    directory = f"{launch.base}/{launch.name}@guard"
-    # -P: a directory named `claudy` in the project must never be what is imported.
-    argv = [sys.executable, "-P", "-m", "claudy.guard", "serve"]
-    places = {
-        "listen": f"{directory}/docker.sock",
-        "upstream": upstream,
-        "ledger": state,
-        "log": guard_log(launch.request.env, project),
-    }
-    return Guard(directory, (*argv, *arguments(launch, settings, user, host_path, places)))
-
-
-def arguments(
-    launch: Launch, settings: Settings, user: User, host_path: str, places: Mapping[str, str]
-) -> list[str]:
-    """Return the guard's command line.
-
-    Args:
-        launch: the launch.
-        settings: visibility and budgets are read.
-        user: who may connect.
-        host_path: the project's path on the daemon's file system.
-        places: options that say where the guard finds and puts things.
-    """
-    project = launch.request.project
-    options = {
-        **places,
-        "project": project.path,
-        "project-id": project.slug,
-        "sandbox": launch.name,
-        "uid": user.uid,
-        "gid": user.gid,
-        "visibility": settings["visibility"],
-        "grace": 30,
-    }
-    if host_path != project.path:
-        options["host-path"] = host_path
-    budget = {key: settings[f"budget_{key}"] for key in _BUDGET}
-    budget["cpus"] = budget["cpus"] / 1e9 if budget["cpus"] else 0
-    said = ",".join(f"{key}={value}" for key, value in budget.items() if value)
-    if said:
-        options["budget"] = said
-    argv = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    argv += ["--publish-all-interfaces"] if settings["publish_all"] else []
-    return argv + (["--read-only"] if settings["read_only"] else [])
-
-
-def moved(plan: Plan, guard: Guard | Sidecar, name: str) -> tuple[Plan, Guard | Sidecar]:
-    """Return a plan and its guard for a sandbox of another name.
-
-    Args:
-        plan: has that name already.
-        guard: of the sandbox that was planned first.
-        name: the other name.
-    """
-    other = guard.renamed(name)
-    before, after = guard.mounted, other.mounted
-    mounts = tuple(
-        replace(mount, source=mount.source.replace(before, after))
-        if mount.source in (before, f"{before}/docker.sock")
-        else mount
-        for mount in plan.mounts
-    )
-    return replace(plan, mounts=mounts), other

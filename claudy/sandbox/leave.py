@@ -71,8 +71,8 @@ def leave(
         elif not seat.others() and not record.get("keep"):
             remove_own(engine, container)
             forget(engine, seat, record)
-            if guard is not None and not record:
-                guard.abandon()
+            if guard is not None and guard.in_engine and not record:
+                guard.sweep()
         elif signal:
             end_processes(engine, container, seat.session, signal)
     finally:

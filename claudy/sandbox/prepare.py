@@ -87,7 +87,7 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
     group = guard = None
     path = host_path(launch, known)
     if settings["docker"] == "guard":
-        from claudy.sandbox.guarding import plan_guard
+        from claudy.sandbox.guardplan import plan_guard
 
         guard = plan_guard(launch, settings, known.facts, user, path, dry=dry)
     if settings["docker"] == "host":

@@ -13,35 +13,27 @@ import time
 
 from claudy import __version__
 from claudy.engine.client import Engine
-from claudy.engine.jsonc import dumps
 from claudy.errors import APIError, ClaudyError, EngineError
 from claudy.record import record, replace
-from claudy.sandbox.guarding import FAREWELL, READY, arguments, guard_state
+from claudy.sandbox.guarding import FAREWELL
 from claudy.sandbox.leave import remove
+from claudy.sandbox.sidecarstart import StartingSidecar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from claudy.engine.client import Pending
-    from claudy.engine.identity import EngineFacts
-    from claudy.engine.wire import Socket
     from claudy.host.endpoint import Endpoint
-    from claudy.sandbox.launch import Launch
-    from claudy.sandbox.resolve import User
-    from claudy.settings.model import Settings
 
 ROLE = "claudy.role"
 PROJECT_ROOT, RUN, STATE, UPSTREAM = (
     "/project", "/run/claudy", "/var/lib/claudy", "/run/claudy-engine/docker.sock"
 )  # fmt: skip
 LOG = f"{STATE}/guard.log"
-MARK = "sidecar"  # file in the host's state directory: which engine keeps a guard's memory
 _SUBPATH_API = (1, 45)
 _MEMORY, _PIDS = 512 << 20, 4096
-_PATIENCE = 60.0
-_HEAD = 8  # bytes before each piece of an attached stream
 _NOT_FOUND, _CONFLICT = 404, 409
+_LIVING = ("created", "running", "paused")
 
 
 @record
@@ -77,6 +69,8 @@ class Sidecar:
     read_only: bool
     userns: str
     security: tuple[str, ...]
+
+    in_engine = True  # what is left of it has to be removed there
 
     @property
     def name(self) -> str:
@@ -258,7 +252,7 @@ class Sidecar:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             engine.call("GET", f"/containers/{self.sandbox}/json")  # else there is nothing to guard
-            if not self._runs(engine):
+            if not self._lives(engine):
                 self.start().wait()
         except (ClaudyError, OSError):
             pass  # Docker stays out of reach inside; the session itself still has to be watched
@@ -266,14 +260,14 @@ class Sidecar:
             engine.close()
             os.close(lock)
 
-    def _runs(self, engine: Engine) -> bool:
+    def _lives(self, engine: Engine) -> bool:
         try:
             found = engine.call("GET", f"/containers/{self.name}/json")
         except APIError as error:
             if error.status == _NOT_FOUND:
                 return False
             raise
-        return self._is_ours(found) and bool(found["State"]["Running"])
+        return self._is_ours(found) and found["State"]["Status"] in _LIVING
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -296,158 +290,3 @@ class Sidecar:
             os.unlink(f"{self.directory}.lock")
         except OSError:
             pass  # it has never been revived
-
-    def abandon(self) -> None:
-        """Remove the sidecar of a sandbox that never came."""
-        self.sweep()
-
-
-class StartingSidecar:
-    """A sidecar that is coming up.
-
-    Args:
-        engine: where.
-        container: its id.
-        sock: carries what it says.
-        first: what has come along already.
-        pending: the request to start it.
-    """
-
-    def __init__(
-        self, engine: Engine, container: str, sock: Socket, first: bytes, pending: Pending
-    ) -> None:
-        self._engine, self._container = engine, container
-        self._sock, self._said, self._pending = sock, first, pending
-
-    def wait(self) -> None:
-        """Wait until the guard listens.
-
-        Raises:
-            ClaudyError: it could not start; nothing in the sandbox reaches Docker then.
-        """
-        try:
-            self._pending.finish(_PATIENCE)
-            self._sock.settimeout(_PATIENCE)
-            while READY not in self._said:
-                piece = self._sock.recv(4096)
-                if not piece:
-                    break
-                self._said += piece
-        except APIError as error:
-            raise ClaudyError(
-                f"The guard's sidecar could not be started: {error.detail}", "claudy doctor"
-            ) from error
-        except OSError as error:
-            raise ClaudyError("The guard's sidecar does not come up.", "claudy doctor") from error
-        finally:
-            self._sock.close()
-        if READY not in self._said:
-            words = _plain(self._said).strip().splitlines()
-            reason = words[-1] if words else "it said nothing"
-            raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
-
-    def stop(self) -> None:
-        """Remove it again."""
-        self._sock.close()
-        self._pending.close()
-        remove(self._engine, self._container)
-        self._engine.close()
-
-
-def _plain(said: bytes) -> str:
-    """Return what an attached stream carries, without the heads of its pieces."""
-    text = b""
-    while len(said) >= _HEAD:
-        end = _HEAD + int.from_bytes(said[4:_HEAD], "big")
-        text += said[_HEAD:end]
-        said = said[end:]
-    return text.decode("utf-8", "replace")
-
-
-def plan_sidecar(
-    launch: Launch, settings: Settings, facts: EngineFacts, user: User, host_path: str, *, dry: bool
-) -> Sidecar:
-    """Return how the sidecar of a sandbox is started; its image is there then.
-
-    Args:
-        launch: the launch.
-        settings: visibility and budgets are read.
-        facts: which engine it is.
-        user: who may connect.
-        host_path: the project's path on the daemon's file system.
-        dry: build and write nothing.
-
-    Raises:
-        ClaudyError: this engine can't be guarded from here.
-    """
-    if facts.remote:
-        raise ClaudyError(
-            f"The guard needs the project's files, and {facts.name or 'this engine'} is another"
-            " machine's.",
-            "claudy --docker none, or --docker host if you trust what runs inside",
-        )
-    project = launch.request.project
-    state = f"claudy-guard-{project.slug}"
-    places = {
-        "listen": f"{RUN}/docker.sock",
-        "upstream": UPSTREAM,
-        "ledger": STATE,
-        "log": LOG,
-        "root": PROJECT_ROOT,
-    }
-    image = _image(launch, facts, dry=dry)
-    if not dry:
-        _mark(guard_state(launch.request.env, project), state, image)
-    return Sidecar(
-        launch.endpoint,
-        launch.engine.api,
-        directory=f"{launch.base}/{launch.name}@guard",
-        sandbox=launch.name,
-        project=project.path,
-        host_path=host_path,
-        state=state,
-        image=image,
-        argv=tuple(arguments(launch, settings, user, host_path, places)),
-        upstream=facts.socket_source,
-        read_only=settings["read_only"],
-        # Remapped ids could not use the engine's socket.
-        userns="host" if facts.userns else "",
-        security=("label=disable",) if facts.label_disable else (),
-    )
-
-
-def _image(launch: Launch, facts: EngineFacts, *, dry: bool) -> str:
-    """Return the reference of the sidecar's image, building it if it is not there."""
-    from claudy.image.events import Done
-    from claudy.image.guardimage import ensure_guard_image, guard_recipe
-    from claudy.image.images import find_image
-    from claudy.image.reference import platform_of
-    from claudy.image.workshop import Workshop
-
-    request = launch.request
-    recipe = guard_recipe(platform_of(facts.arch))
-    if dry or find_image(launch.engine, recipe.reference):
-        return recipe.reference
-    workshop = Workshop(launch.engine, request.env, request.progress, request.confirm)
-    try:
-        ensure_guard_image(workshop, recipe)
-    except ClaudyError:
-        request.progress(Done(failed=True))
-        raise
-    except BaseException:
-        request.progress(Done())
-        raise
-    request.progress(Done())
-    return recipe.reference
-
-
-def _mark(directory: str, volume: str, image: str) -> None:
-    """Write down for the commands of the host where a guard's memory is."""
-    try:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        with open(f"{directory}/{MARK}", "wb") as file:
-            file.write(dumps({"volume": volume, "image": image}))
-    except OSError as error:
-        raise ClaudyError(
-            f"{directory} can't be written: {error.strerror}.", f"ls -ld {directory}"
-        ) from error

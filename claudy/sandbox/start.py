@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from claudy.sandbox.guarding import Guard, Starting
     from claudy.sandbox.launch import Launch
     from claudy.sandbox.plan import Plan
-    from claudy.sandbox.sidecar import Sidecar, StartingSidecar
+    from claudy.sandbox.sidecar import Sidecar
+    from claudy.sandbox.sidecarstart import StartingSidecar
     from claudy.settings.model import Settings
 
 _TRIES = 6
@@ -106,7 +107,7 @@ class Prepared:
             env = tuple((k, launch.name if k == "CLAUDY_SANDBOX" else v) for k, v in self.plan.env)
             plan, guard = replace(self.plan, name=launch.name, labels=labels, env=env), self.guard
             if guard:
-                from claudy.sandbox.guarding import moved
+                from claudy.sandbox.guardplan import moved
 
                 plan, guard = moved(plan, guard, launch.name)
             prepared = replace(self, plan=plan, guard=guard)
@@ -133,6 +134,11 @@ class Prepared:
         asked = self._ask_image()
         guard: Starting | StartingSidecar | None = None
 
+        def creating() -> None:
+            nonlocal guard
+            launch.watch()
+            guard = guard or self._start_guard(in_engine=True)
+
         def created(container: str) -> None:
             launch.container = container
             if asked and asked.finish()["Id"] != self.image.id:
@@ -148,12 +154,12 @@ class Prepared:
             launch.seat.unlock()
 
         try:
-            guard = self._start_guard()
+            guard = self._start_guard(in_engine=False)
             code, launch.gone = run_first(
                 launch.engine,
                 self.plan,
                 session,
-                creating=launch.watch,
+                creating=creating,
                 created=created,
                 starting=starting,
                 started=started,
@@ -200,11 +206,16 @@ class Prepared:
 
             remember(self)
 
-    def _start_guard(self) -> Starting | StartingSidecar | None:
-        """Start the sandbox's guard; it comes up while the engine makes the container."""
-        if self.guard is None:
-            return None
+    def _start_guard(self, *, in_engine: bool) -> Starting | StartingSidecar | None:
+        """Start the sandbox's guard; it comes up while the engine makes the container.
+
+        Args:
+            in_engine: start one that is a container, which somebody has to watch by now; or one
+                that is a process, whose end the watcher looks for.
+        """
         self.launch.guard = self.guard
+        if self.guard is None or self.guard.in_engine != in_engine:
+            return None
         return self.guard.start()
 
     def _record(self, container: str, *, pinned: bool = False) -> dict[str, Any]:
