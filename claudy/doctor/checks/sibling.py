@@ -29,12 +29,18 @@ def run(context: Context) -> Outcome:
         f"A container that was started inside is not at localhost:{port}:"
         f" {inside.get('sibling')[:200]}."
     )
+    return _unreachable(context, message)
+
+
+def _unreachable(context: Context, message: str) -> Outcome:
+    """Return what it means that a sibling's port is not at localhost."""
     if context.plan.network == "host":
         return fail(Finding("sibling-unreachable", message, "claudy doctor --debug sibling"))
+    if context.settings["docker"] == "guard" and context.plan.network != "none":
+        # The guard carries it to the sandbox's own localhost, or logs why it can't.
+        return fail(Finding("sibling-unreachable", message, "claudy logs --guard"))
     # A network of its own: ports of other containers are the host's, not the sandbox's.
-    guarded = context.settings["docker"] == "guard"
-    remedy = "claudy --docker host" if guarded else "claudy --network host"
-    return warn(Finding("sibling-unreachable", message, remedy))
+    return warn(Finding("sibling-unreachable", message, "claudy --network host"))
 
 
 CHECK = Check("sibling", "Ports of containers", run, ("ping",))

@@ -179,6 +179,16 @@ def test_healthy(check: Any) -> None:
             "warn",
             "sibling-unreachable",
         ),
+        (
+            sibling.run,
+            {
+                "answers": {"sibling": "curl: (7)"},
+                "network": "",
+                "settings": {"docker": "guard"},
+            },
+            "fail",
+            "sibling-unreachable",
+        ),
         (terminal.run, {"answers": {"size": "24 80"}}, "fail", "terminal-size"),
         (dns.run, {"answers": {"dns": None, "no-dns": "example.org"}}, "warn", "dns-inside"),
         (disk_inside.run, {"answers": {"disk": "o 1 1 1000 1 /"}}, "fail", "disk-full"),
