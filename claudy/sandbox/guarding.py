@@ -164,6 +164,8 @@ class Starting:
         log: file with what it says if it can't.
     """
 
+    slow = False  # it listens before a container can be started
+
     def __init__(self, reader: int, pid: int, log: str) -> None:
         self._reader = reader
         self.pid = pid

@@ -26,6 +26,8 @@ class StartingSidecar:
         pending: the request to start it.
     """
 
+    slow = True  # it comes up as fast as the sandbox does, which must not be first
+
     def __init__(
         self, engine: Engine, container: str, sock: Socket, first: bytes, pending: Pending
     ) -> None:

@@ -143,11 +143,11 @@ class Prepared:
             launch.container = container
             if asked and asked.finish()["Id"] != self.image.id:
                 raise Outdated
+            _wait_for(guard, slow=True)
 
         def starting() -> None:
             self._remember()
-            if guard:
-                guard.wait()
+            _wait_for(guard, slow=False)
 
         def started(container: str) -> None:
             launch.seat.write(self._record(container, pinned=self.plan.keep))
@@ -302,3 +302,9 @@ class Prepared:
                 " the last session has ended, or with --recreate."
             )
         return found
+
+
+def _wait_for(guard: Starting | StartingSidecar | None, *, slow: bool) -> None:
+    """Wait until a guard listens, if it is of that kind."""
+    if guard is not None and guard.slow == slow:
+        guard.wait()
