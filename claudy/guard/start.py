@@ -154,6 +154,9 @@ class Starter:
             or f"/{self._settings.sandbox}" in (entry.get("Names") or [])
             or (
                 "claudy.sandbox" in labels
+                # A sidecar would hold itself still. What the sandbox made is in the ledger,
+                # whatever the labels of its image say.
+                and labels.get("claudy.role") != "guard"
                 and labels.get("claudy.project") == self._settings.project
             )
         )
