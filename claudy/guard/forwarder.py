@@ -31,6 +31,7 @@ READY = "ready"
 ASKED, LISTENING, BUSY = "asked", "listening", "busy"
 _STDOUT = 1
 _LONGEST_LINE = 200
+_MUCH = 4096  # characters that perl may complain in
 _SEND_SECONDS = 2
 _CREATED, _SWITCHING = 201, 101
 # The user's own settings of perl are for the user's own programs.
@@ -147,7 +148,9 @@ class Forwarder:
             end = 8 + int.from_bytes(buffer[4:8], "big")
             stream, text, buffer = buffer[0], buffer[8:end], buffer[end:]
             if stream != _STDOUT:
-                self.said = (self.said + text.decode("utf-8", "replace"))[:_LONGEST_LINE]
+                self.said += text.decode("utf-8", "replace")
+                if len(self.said) > _MUCH:
+                    return
                 continue
             *lines, rest = (rest + text).split(b"\n")
             yield from (line.decode("utf-8", "replace")[:_LONGEST_LINE] for line in lines)
