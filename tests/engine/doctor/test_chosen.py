@@ -254,11 +254,6 @@ def test_tls_expected(chosen: Claudy, project: Path, tls: TlsEndpoint) -> None:
     assert (found["finding"], found["remedy"]) == ("tls-expected", "export DOCKER_TLS_VERIFY=1")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, subprocess.TimeoutExpired),  # ciphertext comes out, or nothing ends
-    reason="the end of standard input takes the TLS layer off a session's connection",
-)
 def test_launch_over_tls(chosen: Claudy, project: Path, tls: TlsEndpoint) -> None:
     """An engine of this very machine behind TLS on loopback can mount its files."""
     broken = chosen.with_environment(DOCKER_HOST=tls.host, DOCKER_CERT_PATH=str(tls.certificates))
