@@ -67,12 +67,10 @@ def leave(
         record = seat.read()
         if gone:
             if record.get("id") == container or not seat.others():
-                forget(engine, seat, record)
+                forget(engine, seat, record, guard)
         elif not seat.others() and not record.get("keep"):
             remove_own(engine, container)
-            forget(engine, seat, record)
-            if guard is not None and guard.in_engine and not record:
-                guard.sweep()
+            forget(engine, seat, record, guard)
         elif signal:
             end_processes(engine, container, seat.session, signal)
     finally:
@@ -80,13 +78,24 @@ def leave(
         seat.unlock()
 
 
-def forget(engine: Engine, seat: Seat, record: Mapping[str, Any]) -> None:
-    """Drop what is known about a sandbox that is gone, and what its guard leaves."""
+def forget(
+    engine: Engine, seat: Seat, record: Mapping[str, Any], guard: Guard | Sidecar | None = None
+) -> None:
+    """Drop what is known about a sandbox that is gone, and what its guard leaves.
+
+    Args:
+        engine: the engine.
+        seat: a place in the registry.
+        record: what was noted of the sandbox.
+        guard: its guard, in case that nothing was noted yet.
+    """
     seat.forget()
     if record.get("guard"):
         from claudy.sandbox.guarding import restored
 
-        restored(record["guard"], engine).sweep()
+        guard = restored(record["guard"], engine)
+    if guard is not None:
+        guard.sweep()
 
 
 def remove_own(engine: Engine, container: str) -> None:
