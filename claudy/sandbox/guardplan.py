@@ -41,8 +41,11 @@ def plan_guard(
         ClaudyError: this engine can't be guarded from here.
     """
     upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
+    directory = f"{launch.base}/{launch.name}@guard"
     runs = settings["guard_runs"]
-    if runs == "sidecar" or (runs == "auto" and facts.vm):
+    if runs == "auto" and (facts.vm or not upstream or not _mountable(launch, directory)):
+        runs = "sidecar"
+    if runs == "sidecar":
         from claudy.sandbox.sidecarplan import plan_sidecar
 
         return plan_sidecar(launch, settings, facts, user, host_path, dry=dry)
@@ -58,7 +61,6 @@ def plan_guard(
         os.makedirs(state, 0o700, exist_ok=True)
         if os.path.exists(f"{state}/{MARK}"):
             os.unlink(f"{state}/{MARK}")
-    directory = f"{launch.base}/{launch.name}@guard"
     # -P: a directory named `claudy` in the project must never be what is imported.
     argv = [sys.executable, "-P", "-m", "claudy.guard", "serve"]
     places = {
@@ -68,6 +70,19 @@ def plan_guard(
         "log": guard_log(launch.request.env, project),
     }
     return Guard(directory, (*argv, *arguments(launch, settings, user, host_path, places)))
+
+
+def _mountable(launch: Launch, directory: str) -> bool:
+    """Whether the engine can mount a directory that claudy makes: not if this is a container."""
+    from claudy.host.whereami import to_host, where_am_i
+
+    place = where_am_i(env=launch.request.env, platform=launch.request.platform)
+    if not place.nested:
+        return True
+    from claudy.engine.facts import own_mounts
+
+    mounts = own_mounts(launch.engine, launch.request.env)
+    return mounts is None or to_host(directory, place, mounts) == directory
 
 
 def arguments(

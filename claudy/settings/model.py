@@ -130,7 +130,7 @@ def _outside(value: Any) -> bool:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "docker", "host", one_of(*MODES), "how the sandbox reaches Docker", lambda v: v == "host"
+        "docker", "guard", one_of(*MODES), "how the sandbox reaches Docker", lambda v: v == "host"
     ),
     Setting("host", "", text, "engine to use, as docker --host", always),
     Setting("context", "", text, "engine to use, as docker --context", always),

@@ -238,7 +238,8 @@ def test_without_colour_no_escape_sequences_are_printed(
     claudy: Claudy, project: Path, variables: dict[str, str]
 ) -> None:
     plain = claudy.with_environment(**variables)
-    with plain.terminal("--", "sh", "-c", 'echo "inside $TERM"', cwd=project) as terminal:
+    line = ("--docker", "host", "--", "sh", "-c", 'echo "inside $TERM"')
+    with plain.terminal(*line, cwd=project) as terminal:
         terminal.expect(f"inside {variables.get('TERM', 'xterm')}\r\n")
         assert "root-equivalent" in terminal.shown or "root on the host" in terminal.shown
         assert "\x1b" not in terminal.shown
@@ -246,7 +247,7 @@ def test_without_colour_no_escape_sequences_are_printed(
 
 
 def test_notices_have_a_colour_on_a_terminal(claudy: Claudy, project: Path) -> None:
-    with claudy.terminal("--", "echo", "done", cwd=project) as terminal:
+    with claudy.terminal("--docker", "host", "--", "echo", "done", cwd=project) as terminal:
         terminal.expect("done\r\n")
         assert "\x1b[" in terminal.shown
         assert terminal.end() == (0, None)

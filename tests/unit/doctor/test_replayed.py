@@ -35,7 +35,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def ask(home: Path, replay: Replay, *ids: str) -> dict[str, Outcome]:
-    """Return the outcomes of checks against a replayed engine."""
+    """Return the outcomes of checks against a replayed engine, whose own socket is asked for."""
     env = {
         "DOCKER_HOST": replay.url,
         "HOME": str(home),
@@ -46,7 +46,9 @@ def ask(home: Path, replay: Replay, *ids: str) -> dict[str, Outcome]:
         "PATH": os.environ["PATH"],
     }
     host = Host(env, str(home), "linux", os.getuid(), frozenset(os.getgroups()))
-    context = Context(Question(host, str(home / "project"), {"image": "some/image"}))
+    context = Context(
+        Question(host, str(home / "project"), {"image": "some/image", "docker": "host"})
+    )
     with closing(context):
         report = run_checks(selected(CHECKS, ids or ["sandbox"]), context)
     return {result.check.id: result.outcome for result in report.results}
