@@ -7,6 +7,7 @@ up, also after it has died. The supervisor only waits; it never reads what the s
 from __future__ import annotations
 
 import _socket
+import fcntl
 import os
 import signal
 import time
@@ -15,6 +16,8 @@ from claudy.errors import ClaudyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from claudy.guard.options import Settings
 
 BACKLOG = 1024
@@ -25,52 +28,103 @@ _FAREWELL = 5.0
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
-def listen(settings: Settings) -> _socket.socket:
+def listen(settings: Settings) -> tuple[_socket.socket, Place]:
     """Bind the socket that only the sandbox's user may connect to.
+
+    Returns:
+        The socket, and its place, which goes with it.
 
     Raises:
         ClaudyError: another guard has it, or it can't be made.
     """
     path = settings.listen
-    _clear(path)
+    deadline = time.monotonic() + _FAREWELL
     listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    mask = os.umask(0o177)
     try:
-        listener.bind(path)
+        while not (place := _bind(listener, path)):
+            # One whose launcher was killed notices it soon.
+            if time.monotonic() > deadline:
+                raise ClaudyError(f"Another guard listens at {path}.", "claudy ps")
+            time.sleep(_PAUSE)
     except OSError as error:
         listener.close()
         raise ClaudyError(
             f"The guard can't listen at {path}: {error.strerror}.", "claudy doctor"
         ) from error
-    finally:
-        os.umask(mask)
     if os.geteuid() == 0 and (settings.uid or settings.gid):
         os.chown(path, settings.uid, settings.gid)
     listener.listen(BACKLOG)
-    return listener
+    return listener, place
 
 
-def _clear(path: str) -> None:
-    """Remove the socket of a guard that is dead; refuse to take a living one's place.
+def _bind(listener: _socket.socket, path: str) -> Place | None:
+    """Put a socket in the place of a guard that is dead; None: one lives there."""
+    directory, name = os.path.split(path)
+    with _Held(directory) as held:
+        if os.path.lexists(path):
+            if _listens(path):
+                return None
+            held.unlink(name)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(mask)
+        return Place(directory, name, held.inode(name))
 
-    One whose launcher was killed notices it soon.
+
+class Place:
+    """Where a guard's socket is.
+
+    A guard that leaves may be late: its launcher has removed the socket, and the next guard has put
+    its own there. So a guard removes only what it has bound, in the directory that it is in; as
+    long as its listener is open, no other socket has the same inode.
+
+    Args:
+        directory: where it is.
+        name: of the socket in it.
+        inode: of the socket itself.
     """
-    deadline = time.monotonic() + _FAREWELL
-    while os.path.lexists(path):
-        if not _listens(path):
-            _unlink(path)
-            return
-        if time.monotonic() > deadline:
-            raise ClaudyError(f"Another guard listens at {path}.", "claudy ps")
-        time.sleep(_PAUSE)
+
+    def __init__(self, directory: str, name: str, inode: int) -> None:
+        self._directory, self._name, self._inode = directory, name, inode
+
+    def clear(self) -> None:
+        """Remove the socket if it is still there; before the listener is closed."""
+        try:
+            with _Held(self._directory) as held:
+                if held.inode(self._name) == self._inode:
+                    held.unlink(self._name)
+        except OSError:
+            pass  # the directory has gone, and the socket with it
 
 
-def _unlink(path: str) -> None:
-    """Remove a socket, which the guard that made it may be doing, too."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+class _Held:
+    """A directory that other guards wait for, by its descriptor."""
+
+    def __init__(self, path: str) -> None:
+        self._number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        fcntl.flock(self._number, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._number)
+
+    def inode(self, name: str) -> int:
+        """Return the inode of what is there; 0: nothing."""
+        try:
+            return os.stat(name, dir_fd=self._number, follow_symlinks=False).st_ino
+        except FileNotFoundError:
+            return 0
+
+    def unlink(self, name: str) -> None:
+        """Remove what is there; its launcher may be doing so, too."""
+        try:
+            os.unlink(name, dir_fd=self._number)
+        except FileNotFoundError:
+            pass
 
 
 def _listens(path: str) -> bool:
@@ -87,7 +141,7 @@ def _listens(path: str) -> bool:
 def run(settings: Settings) -> int:
     """Serve until the sandbox is gone or SIGTERM comes; return an exit status."""
     keeper = _Keeper()
-    listener = listen(settings)
+    listener, place = listen(settings)
     if settings.ready_fd >= 0:
         os.write(settings.ready_fd, b"ready\n")
         if settings.ready_fd > 2:  # noqa: PLR2004 - not the standard streams
@@ -95,7 +149,7 @@ def run(settings: Settings) -> int:
     try:
         return _supervise(listener, settings, keeper)
     finally:
-        _unlink(settings.listen)  # before the next guard can think that nobody listens
+        place.clear()  # before the next guard can think that nobody listens
         listener.close()
 
 

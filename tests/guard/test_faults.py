@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from claudy.guard.ledger import TOKEN_LABEL, Ledger, LedgerError
-from tests.guard.conftest import running_guard
+from tests.guard.conftest import Guard, running_guard
 from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engines.engine import Engine
-    from tests.guard.conftest import Guard
 
 
 @pytest.fixture
@@ -299,3 +298,16 @@ def test_project_around_the_guard_is_refused(tmp_path: Path) -> None:
     }
     with pytest.raises(ClaudyError, match="lies inside the project"):
         check({**values, "project": str(tmp_path), "ledger": str(tmp_path / "state")})
+
+
+def test_guard_that_leaves_late_spares_the_socket_of_the_next(fresh: Guard) -> None:
+    """What a launcher that sweeps up and another that starts do, before the first guard is gone."""
+    fresh.socket.unlink()
+    nextone = Guard(fresh.engine, fresh.root, fresh.name)
+    nextone.start()
+    try:
+        fresh.stop()
+        assert nextone.ask("GET", "/containers/json").status == 200
+    finally:
+        nextone.stop()
+    assert not fresh.socket.exists()
