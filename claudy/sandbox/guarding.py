@@ -172,11 +172,13 @@ class Starting:
         self._log = log
 
     def wait(self) -> None:
-        """Wait until the guard listens.
+        """Wait until the guard listens; at once if somebody has already waited.
 
         Raises:
             ClaudyError: it could not start; nothing in the sandbox reaches Docker then.
         """
+        if self._reader < 0:
+            return
         try:
             said = os.read(self._reader, 16)
         finally:
