@@ -143,5 +143,5 @@ def bundled_reference(
 
 def user_reference(base_id: str, uid: int, gid: int, name: str, home: str) -> str:
     """Return the reference of the image derived for a user: `claudy-user:<16 hex digits>`."""
-    text = "\0".join(("claudy user image 1", base_id, str(uid), str(gid), name, home))
+    text = "\0".join(("claudy user image 2", base_id, str(uid), str(gid), name, home))
     return f"{USER_REPOSITORY}:{sha256(os.fsencode(text)).hexdigest()[:DIGITS]}"

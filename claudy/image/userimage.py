@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = 404
 _LINKS = 5
+_SOCKET = "/var/run/docker.sock"
+_GUARD_SOCKET = "/run/claudy/docker.sock"  # the guard's directory is mounted there
 _SHELLS = ("/bin/bash", "/bin/sh")
 _ROOT_ONLY = b"root:x:0:0:root:/root:/bin/sh\n"
 _SKELETON = {
@@ -108,7 +110,7 @@ def _derive(engine: Engine, base: Image, user: Account, wanted: str, reference: 
 
 
 def _user_files(engine: Engine, container: str, user: Account) -> bytes:
-    """Return the tar archive of the files that make the user known."""
+    """Return the tar archive of the files that make the user known, and of the socket's link."""
     shell = next((path for path in _SHELLS if _exists(engine, container, path)), _SHELLS[-1])
     passwd = _read(engine, container, "/etc/passwd")
     group = _read(engine, container, "/etc/group")
@@ -124,6 +126,11 @@ def _user_files(engine: Engine, container: str, user: Account) -> bytes:
         for name, content in _SKELETON.items():
             if not _exists(engine, container, f"{user.home}/{name}"):
                 _add(archive, f"{user.home}/{name}", content, user)
+        if not _exists(engine, container, _SOCKET):
+            link = tarfile.TarInfo(_SOCKET.lstrip("/"))
+            link.type, link.linkname, link.mode = tarfile.SYMTYPE, _GUARD_SOCKET, 0o777
+            link.mtime = int(time.time())
+            archive.addfile(link)
     return buffer.getvalue()
 
 

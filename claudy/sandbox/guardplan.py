@@ -43,7 +43,7 @@ def plan_guard(
     upstream = launch.endpoint.path if launch.endpoint.kind == "unix" else ""
     directory = f"{launch.base}/{launch.name}@guard"
     runs = settings["guard_runs"]
-    if runs == "auto" and (facts.vm or not upstream or not _mountable(launch, directory)):
+    if runs == "auto" and not (upstream and _shares_files(launch, facts, directory)):
         runs = "sidecar"
     if runs == "sidecar":
         from claudy.sandbox.sidecarplan import plan_sidecar
@@ -72,8 +72,10 @@ def plan_guard(
     return Guard(directory, (*argv, *arguments(launch, settings, user, host_path, places)))
 
 
-def _mountable(launch: Launch, directory: str) -> bool:
-    """Whether the engine can mount a directory that claudy makes: not if this is a container."""
+def _shares_files(launch: Launch, facts: EngineFacts, directory: str) -> bool:
+    """Whether the engine sees a directory that claudy makes under the same name, and its socket."""
+    if facts.vm or os.path.realpath(facts.socket_source) != os.path.realpath(launch.endpoint.path):
+        return False
     from claudy.host.whereami import to_host, where_am_i
 
     place = where_am_i(env=launch.request.env, platform=launch.request.platform)
@@ -131,9 +133,6 @@ def moved(plan: Plan, guard: Guard | Sidecar, name: str) -> tuple[Plan, Guard | 
     other = guard.renamed(name)
     before, after = guard.mounted, other.mounted
     mounts = tuple(
-        replace(mount, source=mount.source.replace(before, after))
-        if mount.source in (before, f"{before}/docker.sock")
-        else mount
-        for mount in plan.mounts
+        replace(mount, source=after) if mount.source == before else mount for mount in plan.mounts
     )
     return replace(plan, mounts=mounts), other

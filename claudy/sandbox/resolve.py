@@ -119,9 +119,10 @@ def build_plan(
         if compose := compose_name(project.path):
             env["COMPOSE_PROJECT_NAME"] = compose
     if mode == "guard":
-        mount = _guard_mount(guard_dir, has_init=has_init)
-        mounts.append(mount)
-        if not has_init and mount.kind == "volume":
+        kind = "bind" if guard_dir.startswith("/") else "volume"
+        # The directory, not the socket: a guard that is started again makes another one.
+        mounts.append(Mount(kind, guard_dir, GUARD_DIR, read_only=True))
+        if not has_init:
             env["DOCKER_HOST"] = f"unix://{GUARD_DIR}/docker.sock"
     if mode != "none" and facts.label_disable:
         security.append("label=disable")
@@ -157,19 +158,6 @@ def build_plan(
         userns="host" if facts.userns else "",
         keep=settings["keep"],
     )
-
-
-def _guard_mount(source: str, *, has_init: bool) -> Mount:
-    """Return the mount with the guard's socket.
-
-    claudy's image has a link to it in the directory. Of a volume (the sidecar's) other images get
-    the directory too: one file of it can't be mounted on every engine.
-    """
-    if not source.startswith("/"):
-        return Mount("volume", source, GUARD_DIR, read_only=True)
-    if has_init:
-        return Mount("bind", source, GUARD_DIR, read_only=True)
-    return Mount("bind", f"{source}/docker.sock", SOCKET)
 
 
 def _covers_system(path: str) -> bool:

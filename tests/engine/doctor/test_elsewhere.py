@@ -205,7 +205,7 @@ def test_claudy_inside_a_claudy_sandbox(claudy: Claudy, python_image: str, proje
     (project / "here").write_text("the project's own file\n")
     tree = [f"--volume={TREE}:/opt/claudy:ro"]
     variables = ["-e", "PYTHONPATH=/opt/claudy", "-e", "PYTHONDONTWRITEBYTECODE=1"]
-    inner = "CLAUDY_IMAGE=busybox python3 -m claudy . --docker host -- cat here"
+    inner = "CLAUDY_DOCKER=host CLAUDY_IMAGE=busybox python3 -m claudy . -- cat here"
     outer = ("--docker", "host", "--image", python_image, *tree, *variables)
     done = claudy.run(*outer, "--", "sh", "-c", inner, cwd=project)
     assert (done.code, done.text) == (0, "the project's own file\n"), done.said
