@@ -172,13 +172,11 @@ class Starting:
         self._log = log
 
     def wait(self) -> None:
-        """Wait until the guard listens; at once if somebody has already waited.
+        """Wait until the guard listens.
 
         Raises:
             ClaudyError: it could not start; nothing in the sandbox reaches Docker then.
         """
-        if self._reader < 0:
-            return
         try:
             said = os.read(self._reader, 16)
         finally:

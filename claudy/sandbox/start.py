@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _TRIES = 6
 _NOT_FOUND, _CONFLICT = 404, 409
-_SOCKET = "@guard/docker.sock"  # what an image that is not claudy's gets of the guard's directory
 
 
 class Outdated(Exception):
@@ -139,9 +138,6 @@ class Prepared:
             nonlocal guard
             launch.watch()
             guard = guard or self._start_guard(in_engine=True)
-            if any(mount.source.endswith(_SOCKET) for mount in self.plan.mounts):
-                # The engine refuses to create a container with a socket that is not there yet.
-                _wait_for(guard, slow=False)
 
         def created(container: str) -> None:
             launch.container = container
