@@ -69,7 +69,11 @@ def _named(
     ours = [
         c
         for c in containers
-        if c.is_sandbox or c.is_probe or c.owner or (project and c.belongs_to(project, compose))
+        if c.is_sandbox
+        or c.is_guard
+        or c.is_probe
+        or c.owner
+        or (project and c.belongs_to(project, compose))
     ]
     exact = [c for c in ours if name in (c.name, c.id)]
     services = [c for c in ours if name and c.service == name and c.belongs_to(project, compose)]

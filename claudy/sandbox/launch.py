@@ -282,7 +282,7 @@ class Launch:
         seat = self._seat(self.name)
         leave(engine, seat, self.name, signal="HUP", guard=self.guard)
         if self.container == self.name:  # when this process began, the engine was creating it
-            remove_late(engine, self.name, self.session.id)
+            remove_late(engine, self.name, seat, self.guard)
 
     def use_endpoint(self, endpoint: Endpoint) -> None:
         """Go on with another engine than the one first thought of."""

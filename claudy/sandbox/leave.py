@@ -138,13 +138,16 @@ def wait_removed(engine: Engine, container: str) -> None:
             raise
 
 
-def remove_late(engine: Engine, name: str, session: str) -> None:
+def remove_late(
+    engine: Engine, name: str, seat: Seat, guard: Guard | Sidecar | None = None
+) -> None:
     """Remove a container that the engine was still creating when its claudy died.
 
     Args:
         engine: the engine.
         name: name of the container; somebody else's may have it by now.
-        session: the session that it was created for.
+        seat: of the session that it was created for.
+        guard: the sandbox's guard; a sidecar is created first, so it may be the one.
     """
     import time
 
@@ -155,12 +158,25 @@ def remove_late(engine: Engine, name: str, session: str) -> None:
         except APIError as error:
             if error.status != NOT_FOUND:
                 raise
+            if guard is not None and guard.in_engine:
+                _sweep_alone(seat, guard)
         else:
             # One that runs was known to its claudy, `leave` saw to it, and others may be in it.
-            if session in found["Config"]["Cmd"] and not found["State"]["Running"]:
+            if seat.session in found["Config"]["Cmd"] and not found["State"]["Running"]:
                 remove(engine, str(found["Id"]))
             return
         time.sleep(0.1)
+
+
+def _sweep_alone(seat: Seat, guard: Guard | Sidecar) -> None:
+    """Sweep up after a guard unless somebody has entered the sandbox, or starts it anew."""
+    seat.lock()
+    try:
+        if not seat.others() and not seat.read():
+            guard.sweep()
+    finally:
+        seat.clear()
+        seat.unlock()
 
 
 def end_processes(engine: Engine, container: str, session: str, signal: str) -> None:
