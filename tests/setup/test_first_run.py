@@ -1,4 +1,4 @@
-"""A fresh Debian 13 without Python, Docker or HOME content: one command opens a sandbox.
+"""A fresh Debian 12 or 13 without Python, Docker or HOME content: one command opens a sandbox.
 
 The machine is a root of that release in a room (a network and mount namespace) of its own, with
 its own /run; it shares the kernel with the host and nothing else.
@@ -41,9 +41,15 @@ cat /etc/hosts >etc/hosts
 exec chroot . env -i HOME=/root LANG=C.UTF-8 \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
+# The main job; its image is made of the one base that is there without a registry.
+CASE = """{
+    printf 'FROM claudy-base:trixie\\nRUN echo in a container >/it\\n' >Dockerfile
+    docker build -q -t my-app:latest . >/dev/null
+    docker run --rm my-app:latest sed 's/^/ran /' /it
+}"""
 
 
-@pytest.fixture(params=["trixie"])
+@pytest.fixture(params=["trixie", "bookworm"])
 def machine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
@@ -101,10 +107,14 @@ def copy_package_settings(root: Path) -> None:
         shutil.copy(trusted, root / "etc/trusted.pem")
 
 
+def suite_of(root: Path) -> str:
+    """Return the Debian release that a machine has."""
+    return "trixie" if "trixie" in (root / "etc/os-release").read_text() else "bookworm"
+
+
 def in_machine(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the machine."""
-    suite = "trixie" if "trixie" in (root / "etc/os-release").read_text() else "bookworm"
-    place = Place("bare", f"{suite}-{os.getpid()}")
+    place = Place("bare", f"{suite_of(root)}-{os.getpid()}")
     pip = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
     pip += ["PIP_CERT=/etc/trusted.pem"] if (root / "etc/trusted.pem").exists() else []
     script = ["sh", "-c", f"root={root}; {MACHINE}", "machine", "env", *pip, *command]
@@ -123,11 +133,13 @@ def test_one_command_opens_a_sandbox(machine: Path) -> None:
     assert not list(machine.glob("usr/bin/python3*"))
     assert not (machine / "usr/sbin/dockerd").exists()
     project = "mkdir -p ~/git/my-app && cd ~/git/my-app"
-    inside = "docker version --format '{{.Server.Os}}' && docker ps -q | wc -l && pwd"
+    inside = (
+        f"docker version --format '{{{{.Server.Os}}}}' && docker ps -q | wc -l && {CASE} && pwd"
+    )
     done = in_machine(
         machine,
         "sh", "-c", f'{project} && ~/claudy/install.sh --open -- sh -c "$1"', "first", inside,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.splitlines()[-3:] == ["linux", "1", "/workspace"]
+    assert done.stdout.splitlines() == ["linux", "1", "ran in a container", "/workspace"]
     assert "Traceback" not in done.stderr
