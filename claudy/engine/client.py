@@ -293,16 +293,16 @@ class Engine:
 
     def _first_answer(self, sock: Socket, method: str, timeout: float | None) -> Response:
         """Wait for the answer; when it takes long, ask on the side whether the engine lives."""
-        import select
-
-        wait = SILENCE if timeout is None else min(timeout, SILENCE)
-        ready, _, _ = select.select([sock], [], [], wait)
-        if not ready:
+        try:
+            response = Response(sock, no_body=method == "HEAD")
+        except TimeoutError:
             if timeout is not None and timeout <= SILENCE:
-                raise TimeoutError
+                raise
             self._require_life()
+            sock.settimeout(timeout)
+            return Response(sock, no_body=method == "HEAD")
         sock.settimeout(timeout)
-        return Response(sock, no_body=method == "HEAD")
+        return response
 
     def _require_life(self) -> None:
         """Raise if the engine does not answer a ping within half a second."""

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 
+from claudy.engine.tls import TlsSocket
 from claudy.errors import EngineError
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def dial_tcp(endpoint: Endpoint, timeout: float) -> Socket:
             context.verify_mode = ssl.CERT_NONE
         if tls.cert:
             context.load_cert_chain(tls.cert, tls.key or None)
-        return context.wrap_socket(sock, server_hostname=host)
+        return TlsSocket(sock, context, host)
     except BaseException:
         sock.close()
         raise

@@ -213,10 +213,7 @@ class Carrier:
                     break
                 data = os.read(STDIN, BLOCK)
                 if not data:
-                    # Python's TLS can't close one direction: it would take the whole layer off.
-                    # Over TLS a command does not see the end of its input.
-                    if not hasattr(self._sock, "unwrap"):
-                        self._sock.shutdown(_SHUT_WR)
+                    self._sock.shutdown(_SHUT_WR)
                     break
                 self._sock.sendall(data)
         except OSError:

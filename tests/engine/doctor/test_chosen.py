@@ -7,6 +7,7 @@ remedy was pasted into the same shell, claudy launches.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -259,6 +260,28 @@ def test_launch_over_tls(chosen: Claudy, project: Path, tls: TlsEndpoint) -> Non
     broken = chosen.with_environment(DOCKER_HOST=tls.host, DOCKER_CERT_PATH=str(tls.certificates))
     done = launch_after(broken, "export DOCKER_TLS_VERIFY=1", project)
     assert (done.code, done.out) == (0, b"hello from inside\n")
+
+
+def test_session_over_tls(chosen: Claudy, project: Path, tls: TlsEndpoint) -> None:
+    """Both directions at once, each ended alone: much more than fits into any buffer."""
+    secure = chosen.with_environment(
+        DOCKER_HOST=tls.host, DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(tls.certificates)
+    )
+    sent = os.urandom(16 << 20)
+    done = secure.run(*HELLO[:3], "sh", "-c", "cat; exit 7", cwd=project, input=sent)
+    assert done.code == 7, done.said
+    assert done.out == sent
+
+
+def test_the_end_of_input_over_tls(chosen: Claudy, project: Path, tls: TlsEndpoint) -> None:
+    """A command that answers only after all of its input; what it says is not cut off."""
+    secure = chosen.with_environment(
+        DOCKER_HOST=tls.host, DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(tls.certificates)
+    )
+    script = "wc -c; head -c 5000000 /dev/zero"
+    done = secure.run(*HELLO[:3], "sh", "-c", script, cwd=project, input=b"x" * 1_000_003)
+    assert (done.code, done.out[:8]) == (0, b"1000003\n"), done.said
+    assert len(done.out) == 8 + 5_000_000
 
 
 def test_tls_unexpected(chosen: Claudy, project: Path, tls: TlsEndpoint, registry: str) -> None:
