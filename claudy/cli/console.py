@@ -78,7 +78,7 @@ class Console:
     def notice(self, text: str) -> None:
         """Tell the user something that is not the result."""
         if not self.quiet:
-            _write(2, self.paint(f"claudy: {text}", _DIM) + "\n")
+            _write(2, self.paint(_wrapped(f"claudy: {text}"), _DIM) + "\n")
 
     def explain(self, text: str) -> None:
         """Say what was decided and why, with --debug."""
@@ -90,7 +90,8 @@ class Console:
         if self.as_json:
             self.result(_as_json(error.code, error.message, error.hint))
             return
-        text = f"{self.paint('claudy:', _RED)} {error.message}"
+        text = _wrapped(f"claudy: {error.message}")
+        text = text.replace("claudy:", self.paint("claudy:", _RED), 1)
         if error.hint:
             text += f"\n        {self.paint('Try:', _BOLD)} {error.hint}"
         _write(2, text + "\n")
@@ -128,6 +129,24 @@ def _write(descriptor: int, text: str) -> None:
             data = data[os.write(descriptor, data) :]
     except OSError:
         pass
+
+
+def _wrapped(text: str) -> str:
+    """Return text for stderr, broken between words where a terminal would break inside of one."""
+    if not os.isatty(2):
+        return text
+    width = os.get_terminal_size(2).columns or 80
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            if line.strip() and len(line) + 1 + len(word) > width:
+                lines.append(line)
+                line = f"        {word}"
+            else:
+                line = f"{line} {word}" if line else word
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def guarded(console: Console, action: Callable[[], int]) -> int:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from claudy.cli.console import Console, guarded
+from claudy.errors import UsageError
 from claudy.sandbox.launch import Request, launch
 from claudy.sandbox.project import find_project
 
@@ -13,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    from claudy.sandbox.project import Project
 
 
 def launch_plain(directory: str, command: Sequence[str]) -> int:
@@ -32,7 +35,7 @@ def build_request(
 ) -> Request:
     """Return what the command line asks for."""
     return Request(
-        project=find_project(directory),
+        project=_project(directory),
         command=tuple(command),
         flags=flags,
         env=os.environ,
@@ -46,6 +49,24 @@ def build_request(
         new=new,
         recreate=recreate,
     )
+
+
+def _project(directory: str) -> Project:
+    """Return the project in a directory; a word that is nearly a command was meant as one."""
+    try:
+        return find_project(directory)
+    except UsageError as error:
+        if "/" in directory or os.path.lexists(directory):
+            raise
+        from difflib import get_close_matches
+
+        from claudy.__main__ import SUBCOMMANDS
+
+        if near := get_close_matches(directory, sorted(SUBCOMMANDS), n=1):
+            raise UsageError(
+                f"There is neither a command nor a directory {directory!r}.", f"claudy {near[0]}"
+            ) from error
+        raise
 
 
 def print_plan(console: Console, request: Request) -> int:

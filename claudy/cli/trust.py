@@ -36,6 +36,9 @@ def trust(
     try:
         with open(path, "rb") as file:
             content = file.read()
+    except FileNotFoundError as error:
+        message = f"There is no {path}: nothing waits for your trust."
+        raise ClaudyError(message, "claudy config set --project KEY VALUE") from error
     except OSError as error:
         message = f"{path} can't be read: {error.strerror}."
         raise ClaudyError(message, "claudy config set --project KEY VALUE") from error

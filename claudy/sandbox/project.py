@@ -63,18 +63,18 @@ def find_project(directory: str) -> Project:
     """
     shown = repr(directory)
     if not directory:  # realpath would make the current directory of it
-        raise UsageError("The directory's name is empty.", "Give an existing directory.")
+        raise UsageError("The directory's name is empty.", "claudy .")
     try:
         path = os.path.realpath(directory, strict=True)
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise UsageError(f"No such directory: {shown}.", "Give an existing directory.") from error
+        raise UsageError(f"No such directory: {shown}.", "claudy --help") from error
     except OSError as error:
         raise UsageError(
             f"{shown} can't be opened: {error.strerror}.", f"ls -ld {shown}"
         ) from error
     if not stat.S_ISDIR(status.st_mode):
-        raise UsageError(f"{shown} is not a directory.", "Give the project's directory.")
+        raise UsageError(f"{shown} is not a directory.", "claudy .")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UsageError(f"{shown} can't be read: permission denied.", f"ls -ld {shown}")
     try:

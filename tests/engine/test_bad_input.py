@@ -60,6 +60,8 @@ def test_odd_project_paths_work(claudy: Claudy, project: Path, name: str) -> Non
         ((*NONE, "-e", "=x"), 2, "no name"),
         ((*NONE, "--image", "nope:missing", "--pull", "never"), 125, "nope:missing"),
         (("no-such-directory",), 2, "No such directory"),
+        (("docter",), 2, "Try: claudy doctor"),
+        (("--sudo", "docter"), 2, "Try: claudy doctor"),
         (("a-file",), 2, "not a directory"),
         (("one", "two"), 2, "two"),
         (("--context", "no-such-context"), 125, "no-such-context"),
