@@ -17,12 +17,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from claudy.errors import ClaudyError
+from claudy.guard.opening import LEDGER_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 VERSION = 1
-FILE, LOCK = "ledger.json", "ledger.lock"
+LOCK = "ledger.lock"
 KINDS = ("containers", "networks", "volumes", "images", "tags", "seen")
 TOKEN_LABEL = "claudy.guard.token"  # noqa: S105 - the name of a label
 INTENT_SECONDS = 24 * 3600
@@ -50,7 +51,7 @@ class Ledger:
     def __init__(self, directory: str, project: str) -> None:
         self.directory = directory
         self.project = project
-        self._path = os.path.join(directory, FILE)
+        self._path = os.path.join(directory, LEDGER_FILE)
         self._cache: dict[str, Any] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._mutex = threading.RLock()

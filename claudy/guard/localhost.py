@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claudy.errors import ClaudyError
+from claudy.guard import opening
 from claudy.guard.forwarder import BUSY, LISTENING, Forwarder
 from claudy.guard.refusal import Denied
 from claudy.guard.strictjson import dump
@@ -75,10 +76,12 @@ class Localhost:
         self._published: dict[str, dict[int, str]] = {}  # container: port: address on the host
         self._waiting: list[tuple[str, threading.Event, float]] = []
         self._forwarder: Forwarder | None = None
+        self._sandbox_runs = False
         self._failures = 0  # of the forwarder, in a row
         self._hopeless = False  # the sandbox's image can't run it
         self._busy: dict[int, int] = {}  # how often a port was not to be had
         self._due = 0.0  # when to try again; 0: there is nothing to try
+        self._opening = True  # the sandbox's first process may wait for earlier sessions' ports
 
     def begin(self) -> None:
         """Start to work, in threads."""
@@ -186,6 +189,7 @@ class Localhost:
     def _arrange(self) -> None:
         """Let the forwarder carry what is published, and those go who waited for it."""
         sandbox = self._see_sandbox() if self._published else _Sandbox("", [])
+        self._sandbox_runs = bool(sandbox.id)
         wanted = targets(self._published.values(), sandbox.gateways)
         self._busy = {port: count for port, count in self._busy.items() if port in wanted}
         if self._forwarder and (not wanted or self._forwarder.sandbox != sandbox.id):
@@ -256,12 +260,23 @@ class Localhost:
 
     def _let_go(self) -> None:
         """Let those go whose container is where it can be."""
+        if self._opening and self._opened():
+            self._opening = False
+            opening.end(self._settings)
         now = time.monotonic()
         for entry in list(self._waiting):
             container, done, until = entry
             if now > until or self._settled(container):
                 done.set()
                 self._waiting.remove(entry)
+
+    def _opened(self) -> bool:
+        """Whether all that ran before the sandbox did is where it can be."""
+        if not self._published or self._given_up:
+            return True
+        if not self._forwarder:
+            return self._sandbox_runs and not self._due
+        return all(state in {LISTENING, BUSY} for state in self._forwarder.states.values())
 
     def _settled(self, container: str) -> bool:
         if self._given_up or container not in self._published:

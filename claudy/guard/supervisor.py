@@ -13,6 +13,7 @@ import signal
 import time
 
 from claudy.errors import ClaudyError
+from claudy.guard import opening
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def run(settings: Settings) -> int:
     """Serve until the sandbox is gone or SIGTERM comes; return an exit status."""
     keeper = _Keeper()
     listener, place = listen(settings)
+    opening.begin(settings)
     if settings.ready_fd >= 0:
         os.write(settings.ready_fd, b"ready\n")
         if settings.ready_fd > 2:  # noqa: PLR2004 - not the standard streams
@@ -149,6 +151,7 @@ def run(settings: Settings) -> int:
     try:
         return _supervise(listener, settings, keeper)
     finally:
+        opening.end(settings)
         place.clear()  # before the next guard can think that nobody listens
         listener.close()
 

@@ -141,6 +141,7 @@ class Guard:
         """Remove what a guard that is not needed any more has left."""
         for path in (
             f"{self.directory}/docker.sock",
+            f"{self.directory}/opening",
             f"{self.directory}.pid",
             f"{self.directory}.log",
             f"{self.directory}.lock",

@@ -204,3 +204,13 @@ def test_commands_of_the_host(inside: Inside) -> None:
         # What it started is the project's still, and found.
         left = inside.claudy.run("rm", "-y", started, cwd=inside.project)
         assert left.code == 0, left.said
+
+
+@pytest.mark.parametrize("inside", KINDS, indirect=True)
+def test_ports_of_an_earlier_session_are_there_for_the_first_command(inside: Inside) -> None:
+    serve = "docker run -d --rm --name left -p 18301:80 busybox nc -ll -p 80 -e /bin/echo left"
+    inside.output(f"{serve} >/dev/null")
+    for _ in range(3):
+        said = inside.output("bash -c 'exec 3<>/dev/tcp/localhost/18301; cat <&3'")
+        assert said == "left\n"
+    assert inside.output("docker rm -f left; ls /run/claudy/opening 2>&1 || :").startswith("left\n")

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.guard import opening
+from claudy.guard.ledger import Ledger
+from claudy.guard.options import Settings
 from tests.engines.shell import wait_for
 from tests.guard.conftest import Guard, running_guard
 from tests.guard.test_faults import kill_worker
@@ -289,3 +292,31 @@ def test_daemon_restarted(sandbox: Sandbox) -> None:
     assert sandbox.says(18117) != REFUSED
     engine.cli("restart", "-t", "0", sandbox.guard.name)
     wait_for(lambda: sandbox.says(18117, "x") == "x", SECONDS, "the service")
+
+
+@pytest.mark.parametrize("records", ['{"a":{"published":true}}', '{"a":{"published":false}}', "{}"])
+def test_only_with_published_ports_there_is_something_to_wait_for(
+    tmp_path: Path, records: str
+) -> None:
+    where = str(tmp_path)
+    settings = Settings(
+        listen=f"{where}/listen",
+        upstream=f"{where}/upstream",
+        project=f"{where}/project",
+        project_id="p",
+        sandbox="s",
+        ledger=f"{where}/ledger",
+    )
+    opening.begin(settings)
+    assert not (tmp_path / opening.FILE).exists()
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / opening.LEDGER_FILE).write_text(f'{{"containers":{records}}}')
+    opening.begin(settings)
+    assert (tmp_path / opening.FILE).exists() == ("true" in records)
+    opening.end(settings)
+    assert not (tmp_path / opening.FILE).exists()
+
+
+def test_the_ledger_is_written_as_it_is_looked_through(tmp_path: Path) -> None:
+    Ledger(str(tmp_path), "p").add("containers", "a", published=True)
+    assert opening.PUBLISHED in (tmp_path / opening.LEDGER_FILE).read_bytes()
