@@ -188,6 +188,14 @@ def test_the_verification_is_of_the_tool_that_is_there(
     assert ("claudy: the docker command line tool is version" in done.stderr) == bool(code)
 
 
+def test_the_verification_misses_a_library_of_git(engine: Engine, image: str, label: str) -> None:
+    script = "rm /usr/lib/*/libcurl-gnutls.so.4*\n" + (ROOT / "docker/verify-versions").read_text()
+    command = ("run", "--rm", "-i", "--user", "0", "--label", label, image, "sh", "-s", "26.1")
+    done = engine.cli(*command, input=script, check=False)
+    assert done.returncode == 1
+    assert "claudy: /usr/lib/git-core/git-remote-https lacks a library" in done.stderr
+
+
 def test_it_builds_under_buildkit_too(engine: Engine, label: str, image: str) -> None:
     if not engine.place:
         pytest.skip("needs a docker CLI with BuildKit, which the test engines have")

@@ -39,13 +39,13 @@ _CLIENTS = ["docker-buildx", "docker-cli", "docker-compose"]
 _PACKAGES = {"bookworm": [*_COMMON, *_ROOTLESS], "trixie": [*_COMMON, *_CLIENTS]}
 _MERGED_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
 _SLIM = [
+    "--dpkgopt=force-unsafe-io",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/info/*",
 ]
-_SLIM_SUITE = "trixie"
 
 
 def prepare_host() -> None:
@@ -82,17 +82,15 @@ def root_of(kind: str) -> Path:
     return target
 
 
-def slim_image() -> Path:
-    """Return the tarball of a minimal trixie, made if need be."""
-    target = CACHE / f"{_SLIM_SUITE}-slim-{_digest(*_SLIM)}.tar"
-    with locked(CACHE / "slim.lock"):
+def slim_image(suite: str = "trixie") -> Path:
+    """Return the tarball of a minimal Debian of that release, made if need be."""
+    target = CACHE / f"{suite}-slim-{_digest(*_SLIM)}.tar"
+    with locked(CACHE / f"{suite}-slim.lock"):
         if not target.exists():
-            say(f"bootstrapping {_SLIM_SUITE}-slim")
+            say(f"bootstrapping {suite}-slim")
             partial = target.with_name(f"partial-{target.name}")
             partial.unlink(missing_ok=True)
-            run(
-                ["mmdebstrap", "--variant=minbase", *_SLIM, _SLIM_SUITE, str(partial), *mirror()],
-            )
+            run(["mmdebstrap", "--variant=minbase", *_SLIM, suite, str(partial), *mirror()])
             partial.rename(target)
     return target
 
