@@ -136,14 +136,24 @@ class Ledger:
             step(data)
             self._store(data, durable=durable)
 
+    @contextlib.contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Hold a lock between all guards of the project, and the threads of each.
+
+        Args:
+            name: of its file, beside the ledger.
+        """
+        with self._locked(name):
+            yield
+
     # -- inside ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, name: str = LOCK) -> Iterator[None]:
         try:
             os.makedirs(self.directory, 0o700, exist_ok=True)
             number = os.open(
-                os.path.join(self.directory, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                os.path.join(self.directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
             raise self._broken(str(error.strerror)) from error

@@ -311,3 +311,51 @@ def test_guard_that_leaves_late_spares_the_socket_of_the_next(fresh: Guard) -> N
     finally:
         nextone.stop()
     assert not fresh.socket.exists()
+
+
+def test_budget_counts_what_does_not_run_and_what_the_image_exposes(
+    engine: Engine, run_label: str, tmp_path: Path
+) -> None:
+    name = f"sandbox-{run_label}-{secrets.token_hex(3)}"
+    running = running_guard(engine, run_label, name, tmp_path, "--budget", "ports=3")
+    guard = next(running)
+    try:
+        two = {"PortBindings": {"80/tcp": [{}], "81/tcp": [{"HostPort": "18203"}]}}
+        assert guard.create(two).status == 201
+        exposed: dict[str, dict[str, str]] = {"80/tcp": {}, "81/tcp": {}}
+        refused = guard.create({"PublishAllPorts": True}, ExposedPorts=exposed)
+        assert refused.status == 403
+        assert "2 published ports and may have 3" in refused.message
+        assert guard.create(two).status == 403
+        assert guard.create({"PortBindings": {"80/tcp": [{}]}}).status == 201
+        assert guard.create().status == 201
+    finally:
+        running.close()
+
+
+def test_budget_is_the_projects_not_each_sandboxs(
+    engine: Engine, run_label: str, tmp_path: Path
+) -> None:
+    """Two guards with one ledger, and many clients of both at the same time."""
+    name = f"sandbox-{run_label}-{secrets.token_hex(3)}"
+    budget = ("--budget", "containers=5")
+    running = running_guard(engine, run_label, name, tmp_path, *budget)
+    guard = next(running)
+    second = Guard(engine, tmp_path.resolve(), name, *budget)
+    second.socket = tmp_path / "run" / "second.sock"
+    second.start()
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda one=one: statuses.append(one.create().status))
+        for one in (guard, second) * 8
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [201] * 5 + [403] * 11
+        assert len(guard.owned()["containers"]) == 5
+    finally:
+        second.stop()
+        running.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from claudy.guard.policy.references import SHORT_ID, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from claudy.guard.exchange import Exchange
 
+COUNTING = "count.lock"
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
 
@@ -24,7 +28,6 @@ def create(x: Exchange) -> None:
     name = x.value("name").lstrip("/")
     require_free_name(x, name)
     host: dict[str, Any] = body.setdefault("HostConfig", {})
-    require_budget(x, host)
     asked = {
         "Binds": host.get("Binds"),
         "Mounts": host.get("Mounts"),
@@ -49,10 +52,25 @@ def create(x: Exchange) -> None:
         host["RestartPolicy"] = {"Name": "no"}
     published = _publish(x, body, host)
     _apply_budget(x, host)
+    query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
+    record = {"asked": asked, "sources": plan.sources, **published}
+    with counted(x):
+        require_budget(x, published.get("ports", 0))
+        _make(x, body, query, version, record, set(plan.volumes))
+
+
+def _make(
+    x: Exchange,
+    body: dict[str, Any],
+    query: list[tuple[str, str]],
+    version: tuple[int, int],
+    record: dict[str, Any],
+    named: set[str],
+) -> None:
+    """Have the daemon create it, and record it."""
     token = new_token()
     body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
     x.ledger.intend("containers", token)
-    query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
     # When the daemon breaks off here, the next worker finds out by the token whether it was made.
     answer = x.open(
         body=strictjson.dump(body),
@@ -66,9 +84,8 @@ def create(x: Exchange) -> None:
         x.reply_error(answer.status, raw)
         return
     made = json.loads(raw)
-    record = {"asked": asked, "sources": plan.sources, **published}
     x.ledger.settle(token, "containers", made["Id"], **record)
-    record_anonymous(x, made["Id"], set(plan.volumes))
+    record_anonymous(x, made["Id"], named)
     x.reply_json(answer, made)
 
 
@@ -101,27 +118,40 @@ def require_free_name(x: Exchange, name: str) -> None:
             raise refused(f"the name {name} is a short id of another container", "Choose another.")
 
 
-def require_budget(x: Exchange, host: dict[str, Any]) -> None:
-    """Refuse a container too many."""
+@contextlib.contextmanager
+def counted(x: Exchange) -> Iterator[None]:
+    """Let nobody else of the project create a container between the count and the creation."""
+    budget = x.objects.budget
+    if not budget.containers and not budget.ports:
+        yield
+        return
+    with x.ledger.held(COUNTING):
+        yield
+
+
+def require_budget(x: Exchange, ports: int) -> None:
+    """Refuse a container too many, of all the project's, or one with too many ports.
+
+    Args:
+        x: the request.
+        ports: how many the container would publish.
+    """
     budget = x.objects.budget
     if not budget.containers and not budget.ports:
         return
     _, found = x.daemon.json("GET", "/containers/json", [("all", "1")])
-    own = [entry for entry in found or [] if x.ledger.owns("containers", entry["Id"])]
+    own = [record for entry in found or [] if (record := x.ledger.get("containers", entry["Id"]))]
     if budget.containers and len(own) >= budget.containers:
         raise refused(
             f"the sandbox has {len(own)} containers and may have {budget.containers}",
             "Remove some: docker container prune.",
         )
-    wanted = sum(len(entries or [{}]) for entries in (host.get("PortBindings") or {}).values())
-    used = sum(
-        len({port.get("PublicPort") for port in entry.get("Ports") or [] if port.get("PublicPort")})
-        for entry in own
-    )
-    if budget.ports and wanted + used > budget.ports:
+    # Those that don't run count too: they could all be started later.
+    used = sum(record.get("ports", 0) for record in own)
+    if budget.ports and ports + used > budget.ports:
         raise refused(
             f"the sandbox has {used} published ports and may have {budget.ports}",
-            "Stop what you don't need.",
+            "Remove containers that you don't need: docker rm.",
         )
 
 
@@ -142,8 +172,7 @@ def _apply_budget(x: Exchange, host: dict[str, Any]) -> None:
 def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> dict[str, Any]:
     """Name the addresses and ports of what is published; return what the record says of it."""
     asked = dict(host.get("PortBindings") or {})
-    everywhere = x.objects.all_interfaces
-    if host.get("PublishAllPorts") and not everywhere:
+    if host.get("PublishAllPorts"):
         exposed = set(body.get("ExposedPorts") or {})
         _, image = x.daemon.json("GET", f"/images/{body.get('Image', '')}/json")
         exposed |= set(((image or {}).get("Config") or {}).get("ExposedPorts") or {})
@@ -151,9 +180,14 @@ def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> dict[st
             asked.setdefault(port if "/" in port else f"{port}/tcp", [{}])
         host["PublishAllPorts"] = False
     if not asked:
-        return {"published": True} if host.get("PublishAllPorts") else {}
+        return {}
+    everywhere = x.objects.all_interfaces
     host["PortBindings"] = ports.plan(asked, gateways_of(x), everywhere=everywhere)
-    return {"published": True, "hidden": ports.hidden(asked, host["PortBindings"])}
+    return {
+        "published": True,
+        "hidden": ports.hidden(asked, host["PortBindings"]),
+        "ports": sum(len(entries or [{}]) for entries in asked.values()),
+    }
 
 
 def gateways_of(x: Exchange) -> list[str]:

@@ -27,8 +27,8 @@ class Budget(NamedTuple):
         memory: bytes for one container.
         nano_cpus: billionths of a CPU for one container.
         pids: processes of one container.
-        containers: containers at one time.
-        ports: published ports at one time.
+        containers: containers of the project, running or not.
+        ports: ports that they publish.
     """
 
     memory: int = 0
