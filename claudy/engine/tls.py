@@ -64,6 +64,12 @@ class TlsSocket:
             # What is decoded of it, with a record that had begun before, fits into `bufsize`.
             self._take(max(bufsize - _RECORD, 4096))
 
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Take what has arrived into a buffer, as `recv` does; return its size."""
+        data = self.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def sendall(self, data: bytes | memoryview, /) -> None:
         """Send everything."""
         with self._order:

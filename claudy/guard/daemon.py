@@ -46,11 +46,19 @@ class Watched:
 
     def recv(self, size: int, /) -> bytes:
         """Return what the daemon sends; raise ClientGone when the client hangs up first."""
+        self._wait()
+        return self._sock.recv(size)
+
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Take what the daemon sends; raise ClientGone when the client hangs up first."""
+        self._wait()
+        return self._sock.recv_into(buffer)
+
+    def _wait(self) -> None:
         if self._poll is not None:
             ready = dict(self._poll.poll())
             if ready.get(self._client, 0) & _HANG_UP and len(ready) == 1:
                 raise ClientGone
-        return self._sock.recv(size)
 
     def sendall(self, data: bytes | memoryview, /) -> None:
         """Send to the daemon."""

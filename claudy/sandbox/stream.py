@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
     from claudy.engine.wire import Socket
 
-BLOCK = 128 * 1024
+# Held once for each direction: new memory for each read costs more than the copying does, and
+# larger blocks leave the cache and keep the engine waiting.
+OUT_BLOCK = 64 * 1024
+IN_BLOCK = 64 * 1024  # what a pipe holds
+_PIECES = 512  # at once: writev takes 1024
 _TYPED = 1024  # bytes that a socket with room takes without waiting
 _SHUT_WR = 1
+_HEAD = 8  # of a frame: stream, three zeros, length
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -63,16 +68,24 @@ class EndMark:
         return held
 
 
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
+def write_all(descriptor: int, pieces: list[memoryview]) -> None:
     """Write everything, also where another program has left the descriptor non-blocking."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            room = select.poll()
-            room.register(descriptor, select.POLLOUT)
-            room.poll()
+    for start in range(0, len(pieces), _PIECES):
+        some = pieces[start : start + _PIECES]
+        left = sum(map(len, some))
+        while left:
+            try:
+                done = os.writev(descriptor, some)
+            except BlockingIOError:
+                room = select.poll()
+                room.register(descriptor, select.POLLOUT)
+                room.poll()
+                continue
+            left -= done
+            while left and done >= len(some[0]):
+                done -= len(some.pop(0))
+            if left:
+                some[0] = some[0][done:]
 
 
 class Carrier:
@@ -116,6 +129,7 @@ class Carrier:
         self._poll = select.poll()
         self._frame = (STDOUT, 0)
         self._head = b""
+        self._block = memoryview(bytearray(OUT_BLOCK))
 
     def run(self) -> int | None:  # noqa: C901, PLR0912 - one loop over all that can happen
         """Carry until the session ends.
@@ -144,7 +158,7 @@ class Carrier:
 
             _thread.start_new_thread(self._carry_stdin, (stop,))
         try:
-            if self._first and self._output(self._first):
+            if self._first and self._output(memoryview(self._first)):
                 return self._code
             while True:
                 for descriptor, event in poll.poll():
@@ -154,9 +168,9 @@ class Carrier:
                     if not event & _READ:
                         continue
                     if descriptor == sock:
-                        data = self._sock.recv(BLOCK)
-                        if self._expects_refusal and _REFUSED in data:
-                            self.refusal = data
+                        data = self._block[: self._sock.recv_into(self._block)]
+                        if self._expects_refusal and _REFUSED in bytes(data):
+                            self.refusal = bytes(data)
                         elif not data or self._output(data):
                             return self._finish()
                         self._expects_refusal = False
@@ -206,54 +220,60 @@ class Carrier:
         poll = select.poll()
         poll.register(STDIN, _READ)
         poll.register(stop, _READ)
+        block = memoryview(bytearray(IN_BLOCK))
         try:
             while True:
-                ready = {descriptor for descriptor, _ in poll.poll()}
-                if stop in ready:
+                if any(descriptor == stop for descriptor, _ in poll.poll()):
                     break
-                data = os.read(STDIN, BLOCK)
-                if not data:
+                size = os.readv(STDIN, (block,))
+                if not size:
                     self._sock.shutdown(_SHUT_WR)
                     break
-                self._sock.sendall(data)
+                self._sock.sendall(block[:size])
         except OSError:
             pass  # the session has ended, or standard input is closed
         finally:
             os.close(stop)
 
-    def _output(self, data: bytes) -> bool:
+    def _output(self, data: memoryview) -> bool:
         """Write what came out; True once the end marks have come."""
         if self._tty:
-            return self._emit(STDOUT, data)
+            return self._emit(STDOUT, [data])
         ended = False
-        view = memoryview(data)
-        while view:
-            target, left = self._frame
+        target, left = self._frame
+        pieces: list[memoryview] = []
+        at = 0
+        while at < len(data):
             if left:
-                piece = view[:left]
-                view = view[len(piece) :]
-                self._frame = (target, left - len(piece))
-                ended = self._emit(target, piece) or ended
+                piece = data[at : at + left]
+                pieces.append(piece)
+                at += len(piece)
+                left -= len(piece)
                 continue
-            need = 8 - len(self._head)
-            self._head += bytes(view[:need])
-            view = view[need:]
-            if len(self._head) == 8:  # noqa: PLR2004 - stream, three zeros, length
-                target = STDERR if self._head[0] == STDERR else STDOUT
-                self._frame = (target, int.from_bytes(self._head[4:], "big"))
-                self._head = b""
+            head = self._head + data[at : at + _HEAD - len(self._head)]
+            at += len(head) - len(self._head)
+            self._head = head if len(head) < _HEAD else b""
+            if not self._head:
+                into = STDERR if head[0] == STDERR else STDOUT
+                if pieces and into != target:
+                    ended = self._emit(target, pieces) or ended
+                    pieces = []
+                target, left = into, int.from_bytes(head[4:], "big")
+        self._frame = (target, left)
+        if pieces:
+            ended = self._emit(target, pieces) or ended
         return ended
 
-    def _emit(self, target: int, data: bytes | memoryview) -> bool:
+    def _emit(self, target: int, pieces: list[memoryview]) -> bool:
         """Write to one of our streams, looking for its end mark."""
         mark = self._marks.get(target)
         if mark is None:
             if not self._code_known():
-                write_all(target, data)
+                write_all(target, pieces)
             return False
-        out, code = mark.feed(bytes(data))
+        out, code = mark.feed(b"".join(pieces))
         if out:
-            write_all(target, out)
+            write_all(target, [memoryview(out)])
         if code is not None:
             self._code = code
             del self._marks[target]
@@ -262,7 +282,7 @@ class Carrier:
 
     def pass_refusal(self) -> None:
         """Write what was held back because the engine may have said it, not the command."""
-        self._output(self.refusal)
+        self._output(memoryview(self.refusal))
 
     def _code_known(self) -> bool:
         """Whether the command has ended; background jobs' later output is not its own."""
@@ -272,5 +292,5 @@ class Carrier:
         """Write what was held back and return the code."""
         for target, mark in self._marks.items():
             if rest := mark.rest():
-                write_all(target, rest)
+                write_all(target, [memoryview(rest)])
         return self._code
