@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from claudy.errors import ClaudyError, UsageError
 from claudy.record import record
@@ -126,6 +127,7 @@ def check(values: dict[str, object]) -> Settings:
         raise UsageError("guard: visibility is all or own")
     settings = Settings(**values)  # type: ignore[arg-type]
     _require_apart(settings)
+    _require_socket(settings.upstream)
     return settings
 
 
@@ -146,6 +148,16 @@ def _budget(value: object) -> tuple[tuple[str, int], ...]:
         except ValueError as error:
             raise UsageError(f"guard: budget {name} is not a number: {text!r}") from error
     return tuple(sorted(found.items()))
+
+
+def _require_socket(path: str) -> None:
+    """Refuse an upstream that is something else; one that is missing may come back."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ClaudyError(f"The engine's {path} is not a socket.", "claudy doctor")
 
 
 def _pair(text: str) -> tuple[str, str]:

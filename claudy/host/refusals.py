@@ -58,7 +58,7 @@ def refusal(words: str) -> Finding | None:
             ),
         ),
         (
-            unseen and ".sock" in lower,
+            (unseen and ".sock" in lower) or "is not a socket" in lower,
             Finding(
                 "mount-source-wrong",
                 f"The engine has no socket at the path that was to be mounted: {detail}.",

@@ -49,6 +49,8 @@ class StartingSidecar:
                     break
                 self._said += piece
         except APIError as error:
+            if error.hint:  # what it means is known
+                raise
             raise ClaudyError(
                 f"The guard's sidecar could not be started: {error.detail}", "claudy doctor"
             ) from error
@@ -57,8 +59,13 @@ class StartingSidecar:
         finally:
             self._sock.close()
         if READY not in self._said:
+            from claudy.host.finding import as_error
+            from claudy.host.refusals import refusal
+
             words = _plain(self._said).strip().splitlines()
             reason = words[-1] if words else "it said nothing"
+            if finding := refusal(reason):
+                raise as_error(finding, ClaudyError)
             raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
 
     def stop(self) -> None:

@@ -86,7 +86,9 @@ def apart(chosen: Claudy, machine: Machine) -> Claudy:
     """
     machine.start_engine()
     return chosen.with_environment(
-        DOCKER_HOST=f"unix://{machine.at(SOCKET)}", CLAUDY_SOCKET_SOURCE=SOCKET
+        DOCKER_HOST=f"unix://{machine.at(SOCKET)}",
+        CLAUDY_SOCKET_SOURCE=SOCKET,
+        CLAUDY_DOCKER="none",  # the guard's image would have to be made there first
     )
 
 
@@ -122,13 +124,25 @@ def test_socket_source_that_does_not_exist(chosen: Claudy, project: Path, tmp_pa
 def test_socket_source_that_is_no_socket(chosen: Claudy, project: Path, tmp_path: Path) -> None:
     """The engine mounts it without a word; only inside one sees what it is."""
     broken = chosen.with_environment(
-        CLAUDY_SOCKET_SOURCE=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path)
+        CLAUDY_SOCKET_SOURCE=str(tmp_path), CLAUDY_DOCKER="host", XDG_CONFIG_HOME=str(tmp_path)
     )
     doctor = broken.run("doctor", "--json", "--image", "busybox", "ping", cwd=project)
     assert doctor.code == 1
     found = checks(doctor.text)["ping"]
     assert (found["status"], found["finding"]) == ("fail", "mount-source-wrong")
     assert "is directory, not a socket" in found["seen"]
+    assert_mended(broken, pasteable(found["remedy"], broken), project)
+
+
+def test_socket_source_that_is_no_socket_behind_the_guard(
+    chosen: Claudy, project: Path, tmp_path: Path
+) -> None:
+    broken = chosen.with_environment(
+        CLAUDY_SOCKET_SOURCE=str(tmp_path), CLAUDY_DOCKER="guard", XDG_CONFIG_HOME=str(tmp_path)
+    )
+    found = diagnosed(broken, project)
+    assert found["finding"] == "mount-source-wrong"
+    assert "is not a socket" in found["seen"]
     assert_mended(broken, pasteable(found["remedy"], broken), project)
 
 
