@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from typing import TYPE_CHECKING
@@ -40,13 +41,18 @@ def load_command(name: str) -> click.Command:
 
     Every command module has `app`, a typer application whose commands carry the names above.
     """
-    module = importlib.import_module(COMMANDS[name])
-    app: typer.Typer = module.app
-    found = typer.main.get_command(app)
+    found = _load_module(COMMANDS[name])
     if isinstance(found, TyperGroup) and name in found.commands:
         return found.commands[name]
     found.name = name
     return found
+
+
+@functools.cache
+def _load_module(module: str) -> click.Command:
+    """Return all commands of a module: the help asks for each of them, and they take a while."""
+    app: typer.Typer = importlib.import_module(module).app
+    return typer.main.get_command(app)
 
 
 class Commands(click.Group):

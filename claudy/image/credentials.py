@@ -6,9 +6,6 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from docker.auth import encode_header, load_config
-from docker.errors import DockerException
-
 from claudy.image.failures import RegistryDenied
 
 if TYPE_CHECKING:
@@ -33,6 +30,10 @@ def registry_auth(registry: str, env: Mapping[str, str]) -> str:
     path = os.path.join(folder, "config.json")
     if not os.path.exists(path):
         return NOBODY
+    # The SDK takes as long to import as all else that claudy does.
+    from docker.auth import encode_header, load_config
+    from docker.errors import DockerException
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a missing helper is reported as an error below

@@ -44,7 +44,7 @@ def ensure_custom(workshop: Workshop, reference: str, when: str) -> Image:
             f"The image {reference} is not on the engine, and --pull never forbids to pull it.",
             f"docker pull {reference}",
         )
-    from claudy.image.pull import pull  # with it the docker SDK, which takes 0.2 s
+    from claudy.image.pull import pull
 
     pull(workshop, reference)
     found = find_image(workshop.engine, reference)
