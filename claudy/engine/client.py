@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0
 OPERATION_TIMEOUT = 30.0
 SILENCE = 5.0  # seconds without an answer after which a second connection asks whether it lives
+ALIVE = 0.5  # seconds that connection has, if it is not ssh that carries it
 BACK_OFF = (1.0, 2.0, 4.0)
 # 1.41 is engine 20.10; 1.51 the newest whose API documentation this client was written against.
 OLDEST, NEWEST = (1, 41), (1, 51)
@@ -305,10 +306,10 @@ class Engine:
         return response
 
     def _require_life(self) -> None:
-        """Raise if the engine does not answer a ping within half a second."""
-        sock = dial(self.endpoint, 0.5)
+        """Raise if the engine does not answer a ping soon."""
+        sock = dial(self.endpoint, ALIVE)
         try:
-            sock.settimeout(0.5)
+            sock.settimeout(SILENCE if self.endpoint.kind == "ssh" else ALIVE)
             sock.sendall(request_head("GET", "/_ping", {"Connection": "close"}))
             Response(sock)
         finally:

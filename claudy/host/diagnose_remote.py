@@ -20,7 +20,7 @@ def diagnose_remote(error: BaseException, endpoint: Endpoint, where: str) -> Fin
     if type(error).__module__ == "ssl":
         return _tls(error, endpoint, where)
     if endpoint.kind == "ssh":
-        return _ssh(endpoint, where)
+        return _ssh(error, endpoint, where)
     if isinstance(error, TimeoutError):
         return Finding(
             "engine-unreachable",
@@ -87,26 +87,76 @@ def _tls(error: BaseException, endpoint: Endpoint, where: str) -> Finding:
     )
 
 
-def _ssh(endpoint: Endpoint, where: str) -> Finding:
-    """Return why ssh to an engine fails, in ssh's own words."""
-    import subprocess
+def ssh_client_missing(endpoint: Endpoint) -> Finding:
+    """Return the finding for an ssh address on a machine without ssh.
 
-    target, port = endpoint.address
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2"]
-    argv += ["-p", str(port)] if port else []
-    argv += ["--", target, "docker", "version", "--format", "{{.Server.Version}}"]
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", check=False, timeout=4
-        )
-        lines = done.stderr.strip().splitlines()
-        words = lines[-1].strip() if lines else f"ssh ended with {done.returncode}"
-    except subprocess.TimeoutExpired:
-        words = "ssh did not answer in time"
-    except OSError as e:
-        words = f"ssh can't be run: {e.strerror}"
+    Args:
+        endpoint: where to.
+    """
+    import os
+
+    from claudy.host.finding import this_host
+    from claudy.host.install import plan_ssh, survey
+
+    host = this_host(os.environ)
+    machine = survey(env=host.env, platform=host.platform, uid=host.uid)
     return Finding(
-        "ssh-failed",
-        f"The Docker engine at {where} can't be reached: {words.rstrip('.')}.",
-        way_back(endpoint),
+        "ssh-missing",
+        f"{endpoint.url} (from: {endpoint.source}) needs the ssh client, and there is none on the"
+        " PATH.",
+        plan_ssh(machine).line,
     )
+
+
+def _ssh(error: BaseException, endpoint: Endpoint, where: str) -> Finding:
+    """Return why ssh to an engine failed, from its own words."""
+    remote = f"The Docker engine at {where} can't be reached"
+    if isinstance(error, TimeoutError):
+        message = f"{remote}: neither ssh nor the docker command there answers in time."
+        return Finding("ssh-silent", message, way_back(endpoint))
+    target, port = endpoint.address
+    said = str(getattr(error, "words", "")) or str(error)
+    login = " ".join(["ssh", *(["-p", str(port)] if port else []), target])
+    code, why = _meaning(said, login)
+    if not why:
+        lines = said.splitlines() or ["ssh ended"]
+        why = lines[-1].strip().rstrip(".")
+    return Finding(code, f"{remote}: {why}.", way_back(endpoint))
+
+
+def _meaning(said: str, login: str) -> tuple[str, str]:
+    """Return the finding's id, and what it means where ssh's last line does not tell that."""
+    lower = said.lower()
+    known = (
+        (
+            "identification has changed" in lower,
+            "ssh-host-key-changed",
+            "its ssh key is not the one of the last time; known_hosts has that (ssh-keygen -R)",
+        ),
+        (
+            "host key verification failed" in lower,
+            "ssh-host-key",
+            f"its ssh key is not known here yet. To check and accept it: {login}",
+        ),
+        (
+            "permission denied (" in lower or "too many authentication failures" in lower,
+            "ssh-denied",
+            f"ssh lets you in with a key alone, and none of yours does. To see why: {login}",
+        ),
+        (
+            "docker: command not found" in lower or "docker: not found" in lower,
+            "ssh-no-docker",
+            "there is no docker command on that machine",
+        ),
+        (
+            "permission denied" in lower and "docker" in lower,
+            "ssh-engine-denied",
+            "the user there may not use Docker (is not in its group)",
+        ),
+        (
+            "cannot connect to the docker daemon" in lower or ".sock" in lower,
+            "ssh-engine-stopped",
+            "ssh works, but no engine answers on that machine",
+        ),
+    )
+    return next(((code, why) for matches, code, why in known if matches), ("ssh-failed", ""))

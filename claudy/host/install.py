@@ -197,6 +197,22 @@ def plan_group(machine: Machine, group: str = "docker") -> InstallPlan:
     return _as_root(machine, f"Add {machine.user} to the group {group} ({why})", [step])
 
 
+def plan_ssh(machine: Machine) -> InstallPlan:
+    """Return how the ssh client is installed.
+
+    Args:
+        machine: what `survey` found.
+    """
+    known, title = machine.distribution, "Install the ssh client"
+    if "debian" in known or "ubuntu" in known:
+        command = ("apt-get", "install", "-y", "openssh-client")
+    elif "fedora" in known:
+        command = ("dnf", "install", "-y", "openssh-clients")
+    else:
+        return InstallPlan(title, manual="Install the OpenSSH client.")
+    return _as_root(machine, title, [Step(command, "reach the engine's machine")])
+
+
 def run_plan(
     plan: InstallPlan,
     *,

@@ -7,6 +7,7 @@ it ends with the one process that holds its namespaces; nothing is ever killed b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -30,7 +31,8 @@ TREE = Path(__file__).parents[3]
 PLACE = Place("machine", str(os.getpid()))
 SUITE = "bookworm"
 PACKAGES = (
-    "busybox-static ca-certificates docker.io iptables iproute2 procps python3 sudo util-linux"
+    "busybox-static ca-certificates docker.io iptables iproute2 openssh-client openssh-server"
+    " procps python3 sudo util-linux"
 )
 USER, USER_ID = "dev", 4321
 SECONDS = 120
@@ -223,7 +225,9 @@ class Machine:
 
 def make_root(target: Path) -> None:
     """Unpack the machine's files, made once and kept."""
-    archive = CACHE / f"{SUITE}-doctor.tar"
+    # Named by what is in it, so that another list of packages makes another archive.
+    content = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
+    archive = CACHE / f"{SUITE}-doctor-{content}.tar"
     with locked(CACHE / f"{SUITE}-doctor.lock"):
         if not archive.exists():
             partial = archive.with_suffix(".partial.tar")

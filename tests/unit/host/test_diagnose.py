@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.engine.remote import SshError
 from claudy.errors import EngineError, NoEngine
 from claudy.host.diagnose import diagnose, failure, listener
 from claudy.host.endpoint import Endpoint, resolve
@@ -322,17 +323,27 @@ def test_tcp(tmp_path: Path, url: str, error: OSError, code: str) -> None:
     assert "(from: DOCKER_HOST)" in found.message
 
 
-def test_ssh_says_what_ssh_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = put(
-        tmp_path,
-        "bin/ssh",
-        "#!/bin/sh\necho 'me@far: Permission denied (publickey).' >&2\nexit 255\n",
-        0o755,
-    )
-    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
-    found = diagnose(ConnectionResetError(), endpoint("ssh://me@far"), host(tmp_path))
-    assert found.id == "ssh-failed"
-    assert found.message.endswith("can't be reached: me@far: Permission denied (publickey).")
+@pytest.mark.parametrize(
+    ("said", "code", "shown"),
+    [
+        ("kex_exchange_identification: read: Connection reset", "ssh-failed", "Connection reset"),
+        ("Host key verification failed.\r\n", "ssh-host-key", "accept it: ssh -p 22 me@far"),
+        (
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+            "ssh-host-key-changed",
+            "ssh-keygen -R",
+        ),
+        ("me@far: Permission denied (publickey).", "ssh-denied", "ssh -p 22 me@far"),
+        ("bash: line 1: docker: command not found", "ssh-no-docker", "no docker command"),
+        ("sh: 1: docker: not found", "ssh-no-docker", "no docker command"),
+        ("", "ssh-failed", "ssh ended"),
+    ],
+)
+def test_ssh_in_its_own_words(tmp_path: Path, said: str, code: str, shown: str) -> None:
+    found = diagnose(SshError(said, 255), endpoint("ssh://me@far:22"), host(tmp_path))
+    assert found.id == code
+    assert shown in found.message
+    assert found.remedy.startswith("unset DOCKER_HOST")
 
 
 @pytest.mark.parametrize(
