@@ -91,6 +91,15 @@ def refusal(words: str) -> Finding | None:
             ),
         ),
         (
+            "claudy guard" in lower and "labels" in lower,
+            Finding(
+                "nested-guard",
+                "This is a sandbox behind claudy's guard: it can start containers, but no sandbox"
+                " in the sandbox.",
+                "On the host: claudy --new",
+            ),
+        ),
+        (
             "no such image" in lower,
             Finding("image-missing", f"The image is missing: {detail}.", "claudy build-image"),
         ),

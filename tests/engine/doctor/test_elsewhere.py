@@ -223,3 +223,17 @@ def test_claudy_inside_a_claudy_sandbox(claudy: Claudy, python_image: str, proje
     outer = ("--docker", "host", "--image", python_image, *tree, *variables)
     done = claudy.run(*outer, "--", "sh", "-c", inner, cwd=project)
     assert (done.code, done.text) == (0, "the project's own file\n"), done.said
+
+
+def test_claudy_inside_a_sandbox_with_the_guard(
+    claudy: Claudy, python_image: str, project: Path
+) -> None:
+    """A sandbox that the sandbox made would be joined from the host: the guard refuses it."""
+    tree = [f"--volume={TREE}:/opt/claudy:ro"]
+    variables = ["-e", "PYTHONPATH=/opt/claudy", "-e", "PYTHONDONTWRITEBYTECODE=1"]
+    inner = "CLAUDY_IMAGE=busybox python3 -m claudy . -- true"
+    outer = ("--docker", "guard", "--image", python_image, *tree, *variables)
+    done = claudy.run(*outer, "--", "sh", "-c", inner, cwd=project)
+    assert done.code == 125
+    assert "behind claudy's guard" in done.said
+    assert "On the host: claudy --new" in done.said
