@@ -11,6 +11,8 @@ from claudy.containers.lifecycle import remove_container
 from claudy.containers.listing import list_containers
 from claudy.engine.jsonc import dumps
 from claudy.errors import APIError
+from claudy.image.base import BOOTSTRAPPED
+from claudy.image.context import make_recipe
 from claudy.image.guardimage import guard_recipe
 from claudy.image.images import remove_image
 from claudy.image.reference import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 YOUNG = 60  # seconds for which something that does not run yet, or runs unseen, may be at work
 _ENDED = ("exited", "dead", "created")
 _OWN_TAG = re.compile(rf"{REPOSITORY}:[0-9a-f]{{16}}")
+_DONOR = re.compile(rf"{USER_REPOSITORY}-[0-9a-f]{{8}}")
 _OWN_GUARD = re.compile(rf"{GUARD_REPOSITORY}:[0-9a-f]{{16}}")
 _HOME, _WORKSPACE, _MEMORY = "claudy-home-", "claudy-workspace-", "claudy-guard-"
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -42,7 +45,7 @@ class Unused:
     """Something that can go.
 
     Args:
-        kind: `sandbox`, `guard`, `probe`, `image` or `volume`.
+        kind: `sandbox`, `guard`, `probe`, `donor`, `image` or `volume`.
         name: what a person calls it.
         why: why nobody uses it.
         size: bytes on disk, 0 if that is not known.
@@ -76,6 +79,7 @@ def find_unused(
     listed = engine.call("GET", "/images/json")
     images = tuple(_images(listed, used, current))
     images += tuple(_guard_images(listed, used, guard_recipe(platform).reference))
+    images += tuple(_bases(listed, used, make_recipe({}, platform).base))
     return gone + images + tuple(_volumes(engine, containers, going, homes=volumes))
 
 
@@ -110,16 +114,22 @@ def _containers(
         if c.is_guard:
             if old and (c.state in _ENDED or c.labels[SANDBOX_LABEL] not in sandboxes):
                 yield Unused("guard", c.name, "its sandbox has gone", 0, c)
-        elif c.is_probe and not c.is_sandbox:
-            if old or c.state == "exited":
-                yield Unused("probe", c.name, "left over from asking the engine", 0, c)
         elif not c.is_sandbox:
-            continue
+            yield from _helper(c, old=old)
         elif c.state in _ENDED:
             if old or c.state != "created":
                 yield Unused("sandbox", c.name, f"it has ended ({c.state})", 0, c)
         elif old and _is_orphan(registry, c):
             yield Unused("sandbox", c.name, "no session is open in it", 0, c)
+
+
+def _helper(c: Container, *, old: bool) -> Iterator[Unused]:
+    """Yield a container that claudy made for a moment, and that was left when it was killed."""
+    if c.is_probe and (old or c.state == "exited"):
+        yield Unused("probe", c.name, "left over from asking the engine", 0, c)
+    donor = _DONOR.fullmatch(c.name) and c.labels.get("claudy.image") == "user"
+    if donor and old and c.state == "created":
+        yield Unused("donor", c.name, "left over from adding a user to an image", 0, c)
 
 
 def _is_orphan(registry: Registry, sandbox: Container) -> bool:
@@ -166,6 +176,16 @@ def _guard_images(
                 yield Unused(
                     "image", tag, "another version of the guard's sidecar is current", size
                 )
+
+
+def _bases(found: Iterable[Mapping[str, Any]], used: set[str], preferred: str) -> Iterator[Unused]:
+    """Yield the base that was made without a registry, if the registry's own is there now."""
+    images = list(found)
+    if any(preferred in (image.get("RepoTags") or ()) for image in images):
+        for image in images:
+            if BOOTSTRAPPED in (image.get("RepoTags") or ()) and image["Id"] not in used:
+                why = f"{preferred}, which it stood in for, is there"
+                yield Unused("image", BOOTSTRAPPED, why, int(image.get("Size", 0)))
 
 
 def _volumes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import posixpath
+import secrets
 import tarfile
 import time
 from typing import TYPE_CHECKING
@@ -96,7 +97,9 @@ def _derive(engine: Engine, base: Image, user: Account, wanted: str, reference: 
         },
         "HostConfig": {"NetworkMode": "none"},
     }
-    container = engine.call("POST", "/containers/create", body=body)["Id"]
+    # Named, so that `claudy prune` knows it when claudy was killed before the end.
+    query: dict[str, str | int | bool] = {"name": f"{USER_REPOSITORY}-{secrets.token_hex(4)}"}
+    container = engine.call("POST", "/containers/create", query, body)["Id"]
     try:
         archive = _user_files(engine, container, user)
         headers = {"Content-Type": "application/x-tar"}

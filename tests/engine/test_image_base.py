@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.containers.lifecycle import Registry
+from claudy.containers.pruning import find_unused
 from claudy.errors import ConfirmationNeeded, Declined
 from claudy.image.base import BOOTSTRAPPED, ensure_base
 from claudy.image.bootstrap import bootstrap
@@ -106,6 +108,10 @@ def test_without_a_registry_the_base_is_made_said_in_a_line_and_used(
     events.clear()
     assert ensure_base(workshop, recipe) == BOOTSTRAPPED
     assert events == []
+    # It is unused once the registry's is there, as it is on a test engine.
+    registry = Registry(workshop.engine, workshop.env, os.getuid())
+    unused = {one.name: one.why for one in find_unused(workshop.engine, registry)}
+    assert unused[BOOTSTRAPPED] == "debian:trixie-slim, which it stood in for, is there"
 
 
 def test_a_base_that_is_there_is_used_without_asking_anybody(small: Small) -> None:

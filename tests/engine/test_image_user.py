@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tarfile
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.containers.lifecycle import Registry
+from claudy.containers.pruning import find_unused, remove_unused
 from claudy.engine.facts import known_engine
 from claudy.errors import APIError
 from claudy.image.ensure import ensure_image
@@ -192,6 +198,32 @@ def test_what_the_engine_refuses_leaves_no_container(small: Small, base: Image) 
     with pytest.raises(APIError):
         ensure_user_image(small.workshop([]), base, nowhere, "base")
     assert small.containers() == []
+
+
+def test_what_a_killed_claudy_leaves_is_pruned_and_in_nobodys_way(
+    small: Small, base: Image
+) -> None:
+    child = os.fork()
+    if not child:
+        with pytest.MonkeyPatch.context() as patch:
+            kill = partial(os.kill, os.getpid(), signal.SIGKILL)
+            patch.setattr("claudy.image.userimage._user_files", lambda *_: kill())
+            ensure_user_image(small.workshop([]), base, JANE, "base")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (left,) = small.containers()
+    workshop = small.workshop([])
+    registry = Registry(workshop.engine, workshop.env, os.getuid())
+    now = time.time()
+    (name,) = (path.lstrip("/") for path in left["Names"])
+    # Somebody may just be about to commit it.
+    assert name not in {one.name for one in find_unused(workshop.engine, registry, now=now)}
+    unused = find_unused(workshop.engine, registry, now=now + 3600)
+    (one,) = (one for one in unused if one.name == name)
+    image = ensure_user_image(workshop, base, JANE, "base")
+    assert remove_unused(workshop.engine, registry, one)
+    assert small.containers() == []
+    assert run(small, image, "whoami") == "jane\n"
 
 
 # -- as a launch asks for it -------------------------------------------------------------------

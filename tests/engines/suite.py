@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _COUNTS = ("tests", "failures", "errors", "skipped")
 _WATCH = ["--durations=10"]
@@ -35,12 +35,14 @@ class Outcome:
         failed: Number that failed, errors included.
         skipped: Number that were skipped.
         exit_code: Exit code of pytest.
+        seconds: How long each file's tests took, by the name that JUnit reports have for it.
     """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     exit_code: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -48,6 +50,10 @@ class Outcome:
             self.failed + other.failed,
             self.skipped + other.skipped,
             self.exit_code or other.exit_code,
+            {
+                name: self.seconds.get(name, 0) + other.seconds.get(name, 0)
+                for name in {*self.seconds, *other.seconds}
+            },
         )
 
     def mended(self, again: Outcome) -> Outcome:
@@ -58,9 +64,16 @@ class Outcome:
         """
         if again.failed or again.exit_code or again.passed < self.failed:
             return self
-        return Outcome(self.passed + self.failed, 0, self.skipped, 0)
+        return Outcome(self.passed + self.failed, 0, self.skipped, 0, self.seconds)
+
+    def split(self) -> str:
+        """Return where the time went, as one line: the files that took longest."""
+        files = sorted(self.seconds.items(), key=lambda item: -item[1])[:_FILES]
+        return ", ".join(f"{name.removeprefix('tests.')} {spent:.0f}" for name, spent in files)
 
 
+_FILES = 12
+"""So many files are named when it is said where the time went."""
 _FEW = 25
 """With more failures than this it was not the company that made them fail."""
 
@@ -90,6 +103,8 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
                     _run_part(f"{name}, again", again, instance, Path(reports), turn, name)
                 )
         whole = sum(outcomes.values(), Outcome())
+    for name, outcome in outcomes.items():
+        _write(f"[{name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}")
     failed = whole.failed or (1 if whole.exit_code else 0)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     _write(f"the whole suite on {', '.join(engines) or 'no engine'}: {minutes} min {seconds} s")
@@ -132,14 +147,18 @@ def _read(report: Path, exit_code: int) -> Outcome:
     if exit_code == _NO_TESTS:
         return Outcome()
     try:
-        suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - pytest wrote it
-        counts = [{key: int(suite.get(key, 0)) for key in _COUNTS} for suite in suites]
+        root = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it
+        counts = [{k: int(suite.get(k, 0)) for k in _COUNTS} for suite in root.iter("testsuite")]
     except (OSError, ET.ParseError):
         return Outcome(failed=1, exit_code=exit_code or 1)
     total = {key: sum(count[key] for count in counts) for key in _COUNTS}
     failed = total["failures"] + total["errors"]
     passed = total["tests"] - failed - total["skipped"]
-    return Outcome(passed, failed, total["skipped"], exit_code)
+    seconds: dict[str, float] = {}
+    for case in root.iter("testcase"):
+        file = case.get("classname", "")
+        seconds[file] = seconds.get(file, 0) + float(case.get("time", 0))
+    return Outcome(passed, failed, total["skipped"], exit_code, seconds)
 
 
 def _write(line: str) -> None:
