@@ -8,6 +8,7 @@ import sys
 from claudy.cli.console import Console, guarded
 from claudy.errors import UsageError
 from claudy.sandbox.launch import Request, launch
+from claudy.sandbox.patience import stop_waiting
 from claudy.sandbox.project import find_project
 
 TYPE_CHECKING = False
@@ -34,6 +35,11 @@ def build_request(
     recreate: bool = False,
 ) -> Request:
     """Return what the command line asks for."""
+
+    def confirm(question: str, flag: str = "--yes") -> bool:
+        stop_waiting()
+        return console.confirm(question, flag)
+
     return Request(
         project=_project(directory),
         command=tuple(command),
@@ -44,7 +50,7 @@ def build_request(
         platform=sys.platform,
         notify=console.notice,
         explain=console.explain,
-        confirm=console.confirm,
+        confirm=confirm,
         progress=show_progress(console),
         new=new,
         recreate=recreate,
@@ -84,6 +90,7 @@ def show_progress(console: Console) -> Callable[[Any], None]:
     shown: list[Callable[[Any], None]] = []
 
     def show(event: Any) -> None:
+        stop_waiting()
         if not shown:
             from claudy.cli.progress import Progress
 

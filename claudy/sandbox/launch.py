@@ -14,6 +14,7 @@ from claudy.engine.client import Engine
 from claudy.errors import INTERRUPTED, ClaudyError, EngineError, Hangup, Terminated
 from claudy.host.places import PROJECT_FILE, config_file, state_dir
 from claudy.record import record, replace
+from claudy.sandbox.patience import say_if_slow
 from claudy.sandbox.plan import Session
 from claudy.sandbox.registry import Seat, runtime_dir, seat_name
 from claudy.sandbox.sessionenv import session_env
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from claudy.sandbox.sidecar import Sidecar
     from claudy.sandbox.watch import Watcher
 
+_STDERR = 2
 _TRIES = 6
 _SIGPIPE_CODE = 141
 _HANGUP_CODE = 129
@@ -152,6 +154,8 @@ class Launch:
         """Open the session, carry it to its end and return its exit code."""
         for number in (_signal.SIGTERM, _signal.SIGHUP):
             _signal.signal(number, _terminate)
+        if is_terminal(_STDERR):
+            say_if_slow(self._say_slow)
         ending, code = "HUP", 0
         try:
             code = self._open()
@@ -230,6 +234,9 @@ class Launch:
 
     def _say_waiting(self) -> None:
         self.request.notify(f"Another claudy is starting {self.name}; waiting for it.")
+
+    def _say_slow(self) -> None:
+        self.request.notify(f"Waiting for the engine at {self.endpoint.url} ...")
 
     def join(self, known: Mapping[str, Any]) -> int:
         """Open a session in the running sandbox; the lock is held and given back.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal
 
 from claudy.errors import APIError, EngineGone
+from claudy.sandbox.patience import stop_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ def _carry(carrier: Carrier, sock: Socket, session: Session) -> int | None:
     """Carry a session's streams to its end, in raw mode if it has a terminal."""
     from claudy.sandbox.terminal import Raw
 
+    stop_waiting()
     try:
         if session.tty:
             with Raw():

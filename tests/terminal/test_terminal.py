@@ -275,3 +275,9 @@ def test_in_the_background_claudy_is_not_stopped(claudy: Claudy, project: Path) 
         terminal.expect("from the background")
         terminal.expect("code-0")
         assert terminal.end() == (0, None)
+
+
+def test_a_slow_engine_is_waited_for_with_a_word(claudy: Claudy, project: Path, hang: str) -> None:
+    with claudy.with_environment(DOCKER_HOST=hang).terminal("--", "true", cwd=project) as terminal:
+        terminal.expect("Waiting for the engine at ")
+        assert terminal.end() == (125, None)
