@@ -24,7 +24,9 @@ ALIVE = 0.5  # seconds that connection has, if it is not ssh that carries it
 BACK_OFF = (1.0, 2.0, 4.0)
 # 1.41 is engine 20.10; 1.51 the newest whose API documentation this client was written against.
 OLDEST, NEWEST = (1, 41), (1, 51)
-_TRANSIENT = {errno.EAGAIN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EINTR}
+# A daemon that has too much to do. An address that does not answer within the time for connecting,
+# or that no way leads to, will not do so a second later either.
+_TRANSIENT = {errno.EAGAIN, errno.EINTR}
 
 
 class Engine:

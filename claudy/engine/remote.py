@@ -141,6 +141,12 @@ class SshSocket:
         self._answered = True
         return data
 
+    def recv_into(self, buffer: memoryview, /) -> int:
+        """Put what has arrived into a buffer and return how much it is, 0 at its end."""
+        data = self.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def sendall(self, data: bytes | memoryview, /) -> None:
         """Send everything.
 

@@ -103,12 +103,16 @@ def refusal(words: str) -> Finding | None:
             "no such image" in lower,
             Finding("image-missing", f"The image is missing: {detail}.", "claudy build-image"),
         ),
-        (
-            "client version" in lower and "too" in lower,
-            api_mismatch(detail, engine_is_older="too new" in lower),
-        ),
     )
-    return next((finding for matches, finding in found if matches), None)
+    return next((finding for matches, finding in found if matches), None) or _version(words)
+
+
+def _version(words: str) -> Finding | None:
+    """Return what it means that the engine refuses a version of the API."""
+    lower = words.lower()
+    if "client version" in lower and "too" in lower:
+        return api_mismatch(words.strip().rstrip("."), engine_is_older="too new" in lower)
+    return None
 
 
 def explain(error: APIError, endpoint: Endpoint) -> APIError:
@@ -123,7 +127,7 @@ def explain(error: APIError, endpoint: Endpoint) -> APIError:
     elif error.request.startswith("POST /containers/"):
         finding = refusal(error.detail)
     else:
-        finding = None
+        finding = _version(error.detail)
     if finding:
         error.args = (finding.message,)
         error.message, error.hint, error.code = finding.message, finding.remedy, finding.id

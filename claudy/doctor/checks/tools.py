@@ -21,7 +21,7 @@ def run(context: Context) -> Outcome:
     problem = inside.get("no-docker")
     if "too old" in problem or "too new" in problem:
         message = f"The docker command inside and the engine disagree: {problem[:200]}."
-        return fail(Finding("api-mismatch", message, "claudy build-image --no-cache"))
+        return fail(Finding("api-mismatch", message, _rightly_versioned(context)))
     missing = [name for key, name in NAMES.items() if not inside.get(key)]
     versions = {key: _version(inside.get(key)) for key in NAMES if inside.get(key)}
     if missing:
@@ -34,6 +34,15 @@ def run(context: Context) -> Outcome:
         finding = Finding("tool-missing", message, remedy)
         return warn(finding, **versions) if chosen else fail(finding, **versions)
     return ok(", ".join(f"{NAMES[key]} {version}" for key, version in versions.items()), **versions)
+
+
+def _rightly_versioned(context: Context) -> str:
+    """Return what gives the docker command inside a version that the engine speaks."""
+    settings = context.settings
+    fixed = [line for line in settings["env"] if line.partition("=")[0] == "DOCKER_API_VERSION"]
+    if fixed:
+        return f"Take {fixed[0]} out of the setting env (from: {settings.source('env')})."
+    return "claudy build-image --no-cache"
 
 
 def _version(text: str) -> str:

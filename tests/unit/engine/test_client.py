@@ -13,7 +13,14 @@ import pytest
 from claudy.engine import client
 from claudy.engine.client import NEWEST, Engine
 from claudy.engine.wire import translate
-from claudy.errors import APIError, EngineDenied, EngineError, EngineGone, NoEngine
+from claudy.errors import (
+    APIError,
+    EngineDenied,
+    EngineError,
+    EngineGone,
+    EngineTimeout,
+    NoEngine,
+)
 from claudy.host.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -190,7 +197,7 @@ def test_what_passes_by_itself_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
 
         return dial
 
-    monkeypatch.setattr(client, "dial", refuse(errno.EHOSTUNREACH))
+    monkeypatch.setattr(client, "dial", refuse(errno.EAGAIN))
     with pytest.raises(EngineError):
         Engine(endpoint, sleep=pauses.append).connect()
     assert pauses == [1, 2, 4]
@@ -200,6 +207,9 @@ def test_what_passes_by_itself_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
         (errno.ENOENT, NoEngine),
         (errno.ECONNREFUSED, NoEngine),
         (errno.EACCES, EngineDenied),
+        (errno.EHOSTUNREACH, EngineError),
+        (errno.ENETUNREACH, EngineError),
+        (errno.ETIMEDOUT, EngineTimeout),
     ):
         pauses.clear()
         monkeypatch.setattr(client, "dial", refuse(number))
