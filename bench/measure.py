@@ -12,7 +12,7 @@ from bench.processes import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_UNITS = {"ms": 1e3, "MB/s": 1e-6, "MB": 1e-6}
+_UNITS = {"ms": 1e3, "s": 1.0, "MB/s": 1e-6, "MB": 1e-6, "kB": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Target:
         limit: the ratio: at most this; at least this if `at_least`.
         to: name of the contender it is compared with; empty: the limit is in the case's unit.
         at_least: more is better.
+        added: the limit is on the difference, in the case's unit.
         demanded: whether claudy is to blame if it is missed; else it is there to compare with.
     """
 
@@ -46,6 +47,7 @@ class Target:
     limit: float
     to: str = ""
     at_least: bool = False
+    added: bool = False
     demanded: bool = True
 
 
@@ -57,7 +59,7 @@ class Case:
         title: what happens.
         contenders: who does it; in turns, each round begins with another one.
         targets: what is demanded.
-        unit: `ms`, `MB/s` or `MB`.
+        unit: `ms`, `s`, `MB/s`, `MB` or `kB`.
         rounds: how often each is measured.
         warm_up: rounds before that, which don't count.
     """
@@ -197,7 +199,10 @@ def judge(target: Target, rows: Sequence[Row], unit: str) -> Verdict:
     """Compare a target with what was measured."""
     medians = {row.name: row.median for row in rows}
     relation = "≥" if target.at_least else "≤"
-    if target.to:
+    if target.added:
+        value = medians[target.of] - medians[target.to]
+        text = f"{target.of} {relation} {target.limit:g} {unit} more than {target.to}"
+    elif target.to:
         value = medians[target.of] / medians[target.to]
         text = f"{target.of} {relation} {target.limit:g} x {target.to}"
     else:

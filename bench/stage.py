@@ -77,6 +77,15 @@ class Stage:
         """Return the same with another project."""
         return replace(self, around=replace(self.around, directory=str(directory)))
 
+    def using(self, mode: str) -> Stage:
+        """Return the same with another way to reach Docker.
+
+        Args:
+            mode: `guard`, `host` or `none`.
+        """
+        env = {**self.around.env, "CLAUDY_DOCKER": mode}
+        return replace(self, around=replace(self.around, env=env))
+
     def docker_line(self, *arguments: str, terminal: bool = False) -> list[str]:
         """Return the `docker run` command that `claudy --dry-run ARGUMENTS` prints.
 
@@ -118,18 +127,17 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_up(python: str, mode: str, *, keep_image: bool) -> Iterator[Stage]:
+def set_up(python: str, *, keep_image: bool) -> Iterator[Stage]:
     """Install claudy, make a project and the image, and clear everything up in the end.
 
     Args:
         python: interpreter to install claudy with.
-        mode: `guard`, `host` or `none`; empty for claudy's default.
         keep_image: leave claudy's own images, if they had to be made.
     """
     directory = Path(tempfile.mkdtemp(prefix="claudy-bench-")).resolve()
     directory.chmod(0o755)
     try:
-        stage = _open(directory, python, mode)
+        stage = _open(directory, python)
         before = _image_names(stage.engine)
         try:
             say(f"preparing the image on {stage.engine.endpoint.url}")
@@ -144,7 +152,7 @@ def set_up(python: str, mode: str, *, keep_image: bool) -> Iterator[Stage]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _open(directory: Path, python: str, mode: str) -> Stage:
+def _open(directory: Path, python: str) -> Stage:
     env = clean_environment()
     env["DOCKER_CONFIG"] = env.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
     for name in _DIRECTORIES:
@@ -159,8 +167,6 @@ def _open(directory: Path, python: str, mode: str) -> Stage:
         "TERM": "xterm-256color",
         "COLUMNS": str(COLUMNS),
     }
-    if mode:
-        env["CLAUDY_DOCKER"] = mode
     endpoint = resolve(
         env=env, home=os.path.expanduser("~"), platform=sys.platform, uid=os.getuid(),
         host=None, context=None,

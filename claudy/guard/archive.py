@@ -145,7 +145,7 @@ def _file(name: str, data: bytes) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def spooled(pieces: Iterable[bytes | bytearray]) -> Iterator[Parcel]:
+def spooled(pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[Parcel]:
     """Write an archive to a temporary file and look at it.
 
     Raises:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Query = Sequence[tuple[str, str]]
+    Buffer = bytes | bytearray | memoryview
 
 OLDEST, NEWEST = (1, 41), (1, 51)
 CONNECT_SECONDS = 5.0
@@ -166,7 +167,7 @@ class Daemon:
         query: Query = (),
         *,
         version: tuple[int, int] | None = None,
-        body: bytes | Iterable[bytes | bytearray] | None = None,
+        body: bytes | Iterable[Buffer] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Query = (),
         client: socket.socket | None = None,
@@ -198,7 +199,7 @@ class Daemon:
         where: str,
         query: Query,
         headers: Query,
-        body: bytes | Iterable[bytes | bytearray] | None,
+        body: bytes | Iterable[Buffer] | None,
         client: socket.socket | None,
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
@@ -263,17 +264,22 @@ def _head(method: bytes, target: str, fields: Query) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _send_chunks(sock: socket.socket, pieces: Iterable[bytes | bytearray]) -> None:
+def _send_chunks(sock: socket.socket, pieces: Iterable[Buffer]) -> None:
     """Send a chunked body; stop when the daemon has refused it already."""
     for piece in pieces:
         if piece:
             try:
-                sock.sendall(b"%x\r\n" % len(piece))
-                sock.sendall(piece)
-                sock.sendall(b"\r\n")
+                _send_together(sock, b"%x\r\n" % len(piece), piece, b"\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 return
     try:
         sock.sendall(b"0\r\n\r\n")
     except (BrokenPipeError, ConnectionResetError):
         return
+
+
+def _send_together(sock: socket.socket, *parts: Buffer) -> None:
+    """Send all parts, at once as a rule."""
+    left = sum(map(len, parts)) - sock.sendmsg(parts)
+    if left:
+        sock.sendall(b"".join(parts)[-left:])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from claudy.guard.audit import Audit
-    from claudy.guard.daemon import Answer, Daemon
+    from claudy.guard.daemon import Answer, Buffer, Daemon
     from claudy.guard.http import Client, Head
     from claudy.guard.ledger import Ledger
     from claudy.guard.localhost import Localhost
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from claudy.guard.sessions import Sessions
     from claudy.guard.start import Starter
 
-BLOCK = 256 * 1024
+BLOCK = 128 * 1024
 _PASSED = {
     "content-type": "Content-Type",
     "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
@@ -128,7 +128,7 @@ class Exchange:
         *,
         path: str = "",
         query: Iterable[tuple[str, str]] | None = None,
-        body: bytes | Iterable[bytes | bytearray] | None = None,
+        body: bytes | Iterable[Buffer] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
@@ -190,10 +190,11 @@ class Exchange:
             return
         framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": length}
         self.client.send_head(answer.status, {**fields, **framing, "Connection": "close"})
-        source, block = answer.response.take()
-        while block or (block := source.recv(BLOCK)):
-            self.client.send(block)
-            block = b""
+        source, first = answer.response.take()
+        self.client.send(first)
+        room = memoryview(bytearray(BLOCK))
+        while size := source.recv_into(room):
+            self.client.send(room[:size])
 
     def fields(self, answer: Answer) -> dict[str, str]:
         """Return the header fields that are passed on."""

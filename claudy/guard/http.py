@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h11
 
+from claudy.guard.body import Body
 from claudy.guard.refusal import Denied, invalid
 from claudy.guard.strictjson import MAX_SIZE, dump
 
@@ -57,6 +58,7 @@ class Client:
         self.sock = sock
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._answered = False
+        self._length: int | None = 0
 
     # -- the request -------------------------------------------------------------------------
 
@@ -80,6 +82,8 @@ class Client:
         fields = tuple((n.decode("ascii"), v.decode("latin-1")) for n, v in event.headers)
         headers = dict(fields)
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        chunked = "transfer-encoding" in headers
+        self._length = None if chunked else int(headers.get("content-length", "0"))
         options = {part.strip().lower() for part in headers.get("connection", "").split(",")}
         upgrade = headers.get("upgrade", "").strip().lower() if "upgrade" in options else ""
         return Head(event.method.decode(), event.target, headers, upgrade, has_body, fields)
@@ -106,14 +110,28 @@ class Client:
         self.sock.settimeout(None)
         return buffer[: end + 4], buffer[end + 4 :]
 
+    def upload(self) -> Iterator[memoryview]:
+        """Yield a large body in pieces as they arrive; each is gone when the next is asked for.
+
+        Raises:
+            Denied: the framing is broken or the client is silent for too long.
+        """
+        self._continue()
+        self.sock.settimeout(BODY_SECONDS)
+        yield from Body(self.sock, self.early_bytes(), self._length).pieces()
+        self.sock.settimeout(None)
+
+    def _continue(self) -> None:
+        if self._h11.they_are_waiting_for_100_continue:
+            self._raw(self._h11.send(h11.InformationalResponse(status_code=100, headers=[])))
+
     def body(self) -> Iterator[bytes | bytearray]:
         """Yield the request's body in pieces as they arrive.
 
         Raises:
             Denied: the framing is broken or the client is silent for too long.
         """
-        if self._h11.they_are_waiting_for_100_continue:
-            self._raw(self._h11.send(h11.InformationalResponse(status_code=100, headers=[])))
+        self._continue()
         self.sock.settimeout(BODY_SECONDS)
         held = bytearray()  # a client's small chunks go on together
         while True:
@@ -172,7 +190,7 @@ class Client:
         lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
         self._raw(b"\r\n".join(lines) + b"\r\n\r\n")
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send bytes of a body or stream."""
         self._raw(data)
 
@@ -209,9 +227,10 @@ class Client:
         """Send a JSON answer, with the newline that the daemon sends."""
         self.answer(status, dump(value) + b"\n", headers)
 
-    def _raw(self, data: bytes | None) -> None:
+    def _raw(self, data: bytes | memoryview | None) -> None:
         if data:
-            self.sock.settimeout(None)
+            if self.sock.gettimeout() is not None:
+                self.sock.settimeout(None)
             self.sock.sendall(data)
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ def build(x: Exchange) -> None:
     config = x.head.headers.get("x-registry-config", "")
     if config.isascii() and config:
         headers["X-Registry-Config"] = config
-    answer = x.open(query=query, body=x.client.body(), headers=headers)
+    answer = x.open(query=query, body=x.client.upload(), headers=headers)
     if answer.status >= BAD_REQUEST:
         x.reply(answer)
         return

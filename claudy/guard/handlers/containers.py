@@ -102,7 +102,7 @@ def unpause(x: Exchange) -> None:
 def upload(x: Exchange) -> None:
     """Copy into a container."""
     with x.services.starter.writing():
-        x.reply(x.open(body=x.client.body(), headers={"Content-Type": "application/x-tar"}))
+        x.reply(x.open(body=x.client.upload(), headers={"Content-Type": "application/x-tar"}))
 
 
 def hijack(x: Exchange) -> None:

@@ -204,7 +204,7 @@ def _import(x: Exchange) -> None:
     before = tags.all_images(x)
     query = [pair for pair in x.query if pair[0] not in {"repo", "tag"}]
     answer = x.open(
-        query=query, body=x.client.body(), headers={"Content-Type": "application/x-tar"}
+        query=query, body=x.client.upload(), headers={"Content-Type": "application/x-tar"}
     )
     raw = answer.read()
     if answer.status >= BAD_REQUEST:
@@ -229,7 +229,7 @@ def _last_id(raw: bytes) -> str:
 def load(x: Exchange) -> None:
     """Load images from an archive that is unpacked and packed again without its tags."""
     before = tags.all_images(x)
-    with archive.spooled(x.client.body()) as parcel:
+    with archive.spooled(x.client.upload()) as parcel:
         for wanted in parcel.tags:
             tags.require_free(x, tags.normalised(wanted))
         answer = x.open(
