@@ -18,6 +18,7 @@ NOT_FOUND = 404
 HOME_COPY = 'cp -r "$PWD" ~ && claudy ~/"${PWD##*/}"'
 UPGRADE_ENGINE = "Upgrade the Docker engine: https://docs.docker.com/engine/install/"
 SOURCE_AS_FOUND = "unset CLAUDY_SOCKET_SOURCE; claudy config set socket_source ''"
+GUARD_BESIDE = "claudy config set guard_runs sidecar"
 LINUX_CONTAINERS = "In Docker Desktop's menu: Switch to Linux containers."
 
 
@@ -55,6 +56,15 @@ def refusal(words: str) -> Finding | None:
                 "The path of the socket is this machine's, and the engine runs in a virtual"
                 f" machine: {detail}.",
                 SOURCE_AS_FOUND,
+            ),
+        ),
+        (
+            unseen and "@guard" in lower,
+            Finding(
+                "guard-not-visible",
+                "The engine does not see the directory of the guard, which can run in a container"
+                f" beside the sandbox instead: {detail}.",
+                GUARD_BESIDE,
             ),
         ),
         (

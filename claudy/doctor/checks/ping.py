@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claudy.doctor.context import Context
 
 NOBODY = "65534"
+GUARD_LOG = "claudy logs --guard"
 
 
 def run(context: Context) -> Outcome:
@@ -39,7 +40,8 @@ def _judge(
             return ok(f"the docker command reaches the engine ({version})", **data)
         return skip("the image has neither curl nor docker to ask with")
     if " 200 " in f"{answer} ":
-        seen = f"the engine answers; the socket is {owner}:{group} {mode} inside"
+        through = " through the guard" if context.settings["docker"] == "guard" else ""
+        seen = f"the engine answers{through}; the socket is {owner}:{group} {mode} inside"
         return ok(seen, **data)
     if "denied" in answer.lower() or "failed to connect" in answer.lower():
         return fail(_denied(context, owner, group, mode), **data)
@@ -49,6 +51,12 @@ def _judge(
 
 def _wrong_source(context: Context, kind: str) -> Finding:
     """Return the finding for something else than a socket at the socket's path."""
+    if context.settings["docker"] == "guard":
+        message = (
+            f"Inside, /var/run/docker.sock is {kind or 'missing'}: the guard has ended, or the"
+            " engine has mounted something else than its directory."
+        )
+        return Finding("guard-missing", message, GUARD_LOG)
     source = context.known.facts.socket_source
     message = (
         f"Inside, /var/run/docker.sock is {kind or 'missing'}, not a socket: {source} is not where"
@@ -61,6 +69,9 @@ def _denied(context: Context, owner: str, group: str, mode: str) -> Finding:
     """Return why the socket does not let the sandbox's user in."""
     facts = context.known.facts
     shown = f"the socket is {owner}:{group} {mode} inside"
+    if context.settings["docker"] == "guard" and not facts.selinux:
+        message = f"The guard lets the sandbox's user not in: {shown}."
+        return Finding("guard-denied", message, GUARD_LOG)
     if NOBODY in {owner, group} or facts.userns:
         return Finding(
             "userns-denied",

@@ -19,11 +19,15 @@ def run(context: Context) -> Outcome:
             f"The container started, but its shell did not: {inside.get('broken') or 'no answer'}."
         )
         return fail(Finding("sandbox-mute", message, "claudy --debug -- true"))
+    guard = context.prepared.guard
+    runs = "" if guard is None else "a container" if guard.in_engine else "a process"
     return ok(
-        f"started as {plan.user} on network {plan.network or 'default'}",
+        f"started as {plan.user} on network {plan.network or 'default'}"
+        + (f", its guard as {runs}" if runs else ""),
         user=plan.user,
         network=plan.network,
         groups=list(plan.groups),
+        guard=runs.rpartition(" ")[2],
     )
 
 

@@ -14,12 +14,16 @@ def run(context: Context) -> Outcome:
     """Say source and group rule, each with its reason."""
     if context.settings["docker"] == "none":
         return skip("no Docker inside (--docker none)")
-    facts = context.known.facts
+    facts, guarded = context.known.facts, context.settings["docker"] == "guard"
+    seen = f"{facts.socket_source} ({facts.socket_source_reason})"
     return ok(
-        f"{facts.socket_source} ({facts.socket_source_reason})",
-        f"Its group inside: {facts.gid_rule}, as {facts.gid_reason}.",
+        f"{seen}, behind the guard" if guarded else seen,
+        "Inside is the guard's own socket, which only the sandbox's user may use."
+        if guarded
+        else f"Its group inside: {facts.gid_rule}, as {facts.gid_reason}.",
         source=facts.socket_source,
         reason=facts.socket_source_reason,
+        guarded=guarded,
         gid_rule=facts.gid_rule,
         gid_reason=facts.gid_reason,
     )

@@ -74,7 +74,8 @@ def context(
         size=(43, 117),
         hostname="example.org",
     )
-    chosen = {"docker": "host", "image": "", "read_only": False, "publish": (), **(settings or {})}
+    chosen: dict[str, Any] = {"docker": "host", "image": "", "read_only": False, "env": ()}
+    chosen |= settings or {}
     return cast(
         "Context",
         SimpleNamespace(
@@ -84,6 +85,7 @@ def context(
             settings=chosen,
             project=SimpleNamespace(path="/home/u/app", uid=1000, gid=1000),
             host=SimpleNamespace(env=env or {}),
+            prepared=SimpleNamespace(guard=None),
         ),
     )
 
@@ -107,6 +109,21 @@ def test_healthy(check: Any) -> None:
         (user.run, {"answers": {"user": "0:0 0 991"}}, "fail", "user-differs"),
         (ping.run, {"answers": {"socket": "directory,0,0,755"}}, "fail", "mount-source-wrong"),
         (ping.run, {"answers": {"socket": None}}, "fail", "mount-source-wrong"),
+        (
+            ping.run,
+            {"answers": {"socket": None}, "settings": {"docker": "guard"}},
+            "fail",
+            "guard-missing",
+        ),
+        (
+            ping.run,
+            {
+                "answers": {"ping": "curl: (7) Failed to connect: Permission denied"},
+                "settings": {"docker": "guard"},
+            },
+            "fail",
+            "guard-denied",
+        ),
         (
             ping.run,
             {"answers": {"socket": "socket,65534,65534,660", "ping": "curl: Permission denied"}},

@@ -372,6 +372,10 @@ REFUSALS = [
     ("No such image: hal9000:1", "image-missing"),
     ("client version 1.24 is too old. Minimum supported API version is 1.44", "api-mismatch"),
     ("client version 1.52 is too new. Maximum supported API version is 1.41", "api-mismatch"),
+    (
+        'mount "bind": bind source path does not exist: /run/user/1000/claudy/claudy-a-01@guard',
+        "guard-not-visible",
+    ),
     # synthesised after Docker's documentation and reports: no Docker Desktop here
     (
         "enhanced container isolation: docker socket mount denied for container with image hal",
