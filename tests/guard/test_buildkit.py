@@ -158,6 +158,8 @@ SOLVES = {
     "network by name": {"FrontendAttrs": {"force-network-mode": "custom"}},
     "cgroup parent": {"FrontendAttrs": {"cgroup-parent": "/"}},
     "unknown option": {"FrontendAttrs": {"nosuch": "x"}},
+    "frontend by its own words": {"FrontendAttrs": {"cmdline": "stranger"}},
+    "frontend by its source": {"FrontendAttrs": {"source": "stranger"}},
     "remote context": {"FrontendAttrs": {"context": "http://169.254.169.254/"}},
     "git context": {"FrontendAttrs": {"context": "git@host:x"}},
     "named remote context": {"FrontendAttrs": {"context:x": "https://h/x"}},
@@ -185,6 +187,23 @@ def test_solve_message(fields: dict[str, object]) -> None:
     policy.solve(encode(GOOD, policy.SOLVE_REQUEST), NAMESPACE)
     with pytest.raises(Denied):
         policy.solve(encode({**GOOD, **fields}, policy.SOLVE_REQUEST), NAMESPACE)
+
+
+@pytest.mark.parametrize("how", ["line", "build argument"])
+@pytest.mark.usefixtures("untouched")
+def test_syntax_of_a_stranger(guard: Guard, how: str) -> None:
+    """An image that would be the frontend is not run: the engine's own reads the Dockerfile."""
+    stranger = 'FROM busybox\nLABEL claudy-test=stranger\nCMD ["sh", "-c", "exit 7"]\n'
+    guard.cli("build", "-t", "guard-test-stranger:1", "-", input=stranger, **ON)
+    text = f"FROM busybox\nRUN echo mine {how} > /x\nCMD cat /x\n"
+    words = []
+    if how == "line":
+        text = f"# syntax=guard-test-stranger:1\n{text}"
+    else:
+        words = ["--build-arg", "BUILDKIT_SYNTAX=guard-test-stranger:1"]
+    guard.cli("build", *words, "-t", "guard-test-reader:1", "-", input=text, **ON)
+    assert guard.cli("run", "--rm", "guard-test-reader:1").stdout == f"mine {how}\n"
+    guard.cli("rmi", "guard-test-reader:1", "guard-test-stranger:1")
 
 
 def test_cache_mounts_are_the_projects_own() -> None:

@@ -97,6 +97,9 @@ _KEPT_BACK = {"name", "unpack", "push", "load"}
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
 _NETWORKS = {"", "default", "none", "sandbox"}
 _CACHE_NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
+# Its presence says that a frontend has been chosen (frontend/dockerfile/builder/build.go, the same
+# in every version): neither a Dockerfile's `# syntax=` nor BUILDKIT_SYNTAX names another one then.
+_CHOSEN = "cmdline"
 
 
 class Solve(NamedTuple):
@@ -192,7 +195,7 @@ def _frontend(name: str) -> None:
 def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to bottom
     options: dict[str, str], namespace: str
 ) -> dict[str, str]:
-    """Return frontend options; cache mounts become the project's own."""
+    """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
     for name, value in options.items():
         if name == "force-network-mode":
             if value not in _NETWORKS:
@@ -217,7 +220,7 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
                 raise refused("a cgroup parent is not allowed", "Leave it out.")
         elif not _FREE_OPTIONS.fullmatch(name):
             raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
-    return {**options, _CACHE_NAMESPACE: namespace}
+    return {**options, _CACHE_NAMESPACE: namespace, _CHOSEN: ""}
 
 
 def _imports_text(name: str, value: str) -> None:
