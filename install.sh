@@ -8,12 +8,32 @@
 # Needs Python 3.11 or newer with venv; on Debian and Ubuntu a missing one is installed with apt-get.
 # CLAUDY_PYTHON names another interpreter.
 set -eu
+
+say() { echo "install.sh: $*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+case ${1:-} in
+    '' | --open) ;;
+    -h | --help)
+        sed -n '2,/^set /{s/^# \{0,1\}//p;}' "$here/install.sh"
+        exit
+        ;;
+    *)
+        say "unknown option $1; see: $here/install.sh --help"
+        exit 2
+        ;;
+esac
 
 if [ "$(id -u)" = 0 ]; then
     lib=/usr/local/lib/claudy bin=/usr/local/bin sudo=
 else
-    lib=${XDG_DATA_HOME:-$HOME/.local/share}/claudy bin=$HOME/.local/bin
+    lib=${XDG_DATA_HOME:-${HOME:?install.sh: HOME is not set}/.local/share}/claudy
+    bin=$HOME/.local/bin
     sudo=$(command -v sudo || true)
 fi
 
@@ -32,33 +52,41 @@ find_python() {
 }
 
 if ! python=$(find_python); then
-    if ! command -v apt-get >/dev/null; then
-        echo "install.sh: claudy needs Python 3.11 or newer with its venv module." >&2
-        exit 1
-    fi
+    need="claudy needs Python 3.11 or newer with its venv module"
+    command -v apt-get >/dev/null || fail "$need: install it (Fedora: dnf install python3), or name one in CLAUDY_PYTHON"
+    byhand="as root: apt-get update && apt-get install python3 python3-venv"
     if [ -n "$sudo" ] || [ "$(id -u)" = 0 ]; then
-        echo "install.sh: installing python3 and python3-venv with apt-get" >&2
-        $sudo apt-get update -qq
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-            python3 python3-venv ca-certificates >/dev/null
+        say "installing python3 and python3-venv with apt-get"
+        { $sudo apt-get update -qq &&
+            $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+                python3 python3-venv ca-certificates >/dev/null; } ||
+            fail "apt-get could not install Python, see above; mend that, then $byhand"
     fi
-    python=$(find_python) || {
-        echo "install.sh: as root: apt-get install python3 python3-venv" >&2
-        exit 1
-    }
+    python=$(find_python) || fail "$need; $byhand"
 fi
 
-"$python" -m venv --clear "$lib/venv"
+# A new environment each time, so that what is installed works until the new one does.
+mkdir -p "$lib" "$bin"
+new=$(mktemp -d "$lib/venv-XXXXXX")
+trap 'rm -rf "$new"' EXIT
+chmod 755 "$new"
+"$python" -m venv "$new"
+pip() { "$new/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 # The newest pip writes a start script that imports less; setuptools would only slow the start down.
-"$lib/venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
-"$lib/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$here"
-"$lib/venv/bin/python" -m pip uninstall --quiet --yes setuptools 2>/dev/null || true
-mkdir -p "$bin"
-ln -sf "$lib/venv/bin/claudy" "$bin/claudy"
-echo "install.sh: $("$bin/claudy" --version) is at $bin/claudy" >&2
+pip install --retries 1 --upgrade pip 2>/dev/null || true
+pip install "$here" ||
+    fail "nothing was changed: pip could not install claudy, see above; it asks the package index of its settings (PIP_INDEX_URL names another)"
+pip uninstall --yes setuptools 2>/dev/null || true
+ln -sf "$new/bin/claudy" "$bin/claudy"
+trap - EXIT
+for old in "$lib"/venv*; do
+    [ "$old" = "$new" ] || rm -rf "$old"
+done
+
+say "$("$bin/claudy" --version) is at $bin/claudy"
 case ":$PATH:" in
     *":$bin:"*) ;;
-    *) echo "install.sh: add $bin to your PATH" >&2 ;;
+    *) say "add it to your PATH: export PATH=\"$bin:\$PATH\"" ;;
 esac
 
 if [ "${1:-}" = --open ]; then

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import ssl
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,11 @@ from tests.engines.layout import Place
 from tests.engines.room import enter, open_room, room_mtu
 from tests.engines.roots import prepare_host, slim_image
 from tests.engines.shell import run
+from tests.setup.tree import copy_tree, package_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TREE = Path(__file__).parents[2]
 _PLENTY = 8 << 30
 """With that many bytes of memory to spare the machine's disk is in memory; it takes 2 GiB."""
 # What the engine needs of a machine: / as a mount point, the kernel's file systems, a /run.
@@ -74,8 +73,7 @@ def machine(
     root.mkdir()
     # What a minimal release consists of, documentation left out.
     run(["tar", "-xpf", str(slim_image(suite)), "-C", str(root), "--exclude=./dev/*"])
-    copy_tree(root / "root/claudy")
-    copy_package_settings(root)
+    copy_tree(root / "srv/claudy")
     (root / "machine.sh").write_text(MACHINE)
     holder = open_room(place)
     (root / "etc/docker").mkdir()
@@ -97,28 +95,6 @@ def available_memory() -> int:
     return int(fields["MemAvailable"].split()[0]) * 1024
 
 
-def copy_tree(target: Path) -> None:
-    """Copy what a commit of the tree as it is would have."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-zco", "--exclude-standard"], cwd=TREE, check=True, capture_output=True
-    )
-    for name in listing.stdout.decode().split("\0"):
-        source = TREE / name
-        if name and (source.is_file() or source.is_symlink()):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name, follow_symlinks=False)
-
-
-def copy_package_settings(root: Path) -> None:
-    """Let pip reach the index that this machine reaches: its settings and certificates."""
-    if os.path.isfile("/etc/pip.conf"):
-        shutil.copy("/etc/pip.conf", root / "etc/pip.conf")
-    trusted = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
-    if trusted and os.path.isfile(trusted):
-        # Not where the package ca-certificates writes its own.
-        shutil.copy(trusted, root / "etc/trusted.pem")
-
-
 def suite_of(root: Path) -> str:
     """Return the Debian release that a machine has."""
     return "trixie" if "trixie" in (root / "etc/os-release").read_text() else "bookworm"
@@ -127,8 +103,7 @@ def suite_of(root: Path) -> str:
 def in_machine(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command on the machine."""
     place = Place("bare", f"{suite_of(root)}-{os.getpid()}")
-    pip = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("PIP_")]
-    pip += ["PIP_CERT=/etc/trusted.pem"] if (root / "etc/trusted.pem").exists() else []
+    pip = [f"{name}={value}" for name, value in package_settings(root).items()]
     script = ["sh", "-c", f"root={root}; {MACHINE}", "machine", "env", *pip, *command]
     return subprocess.run(
         [*enter(open_room(place)), "unshare", "--mount", "--propagation", "private", *script],
@@ -144,13 +119,21 @@ def test_one_command_opens_a_sandbox(machine: Path) -> None:
     signal.alarm(1500)  # longer than other tests: a machine is set up and an image built
     assert not list(machine.glob("usr/bin/python3*"))
     assert not (machine / "usr/sbin/dockerd").exists()
+    # What nobody can do for them is said: an ordinary user, and root without a network.
+    nobody = ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", "env", "HOME=/tmp"]
+    done = in_machine(machine, *nobody, "/srv/claudy/install.sh")
+    assert done.returncode == 1
+    assert done.stderr.endswith("as root: apt-get update && apt-get install python3 python3-venv\n")
+    done = in_machine(machine, "unshare", "--net", "/srv/claudy/install.sh", "--open")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("install.sh: apt-get could not install Python")
     project = "mkdir -p ~/git/my-app && cd ~/git/my-app"
     inside = (
         f"docker version --format '{{{{.Server.Os}}}}' && docker ps -q | wc -l && {CASE} && pwd"
     )
     done = in_machine(
         machine,
-        "sh", "-c", f'{project} && ~/claudy/install.sh --open -- sh -c "$1"', "first", inside,
+        "sh", "-c", f'{project} && /srv/claudy/install.sh --open -- sh -c "$1"', "first", inside,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.splitlines() == ["linux", "1", "ran in a container", "/workspace"]
