@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
-from claudy.errors import EngineError
+from claudy.errors import ClaudyError, EngineError
 from claudy.record import replace
 from claudy.sandbox.launch import Launch, Request
 from claudy.sandbox.leave import remove
@@ -73,6 +73,27 @@ def prepare_launch(context: Context) -> Prepared:
     Raises:
         ClaudyError: nothing could be started.
     """
+    launch = _launch(context)
+    prepared = prepare(launch)
+    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
+
+
+def image_of_guard(context: Context) -> str:
+    """Return the image that a launch's guard would run, empty if it needs none.
+
+    Whatever else keeps a launch from being planned is other checks' to say.
+    """
+    if context.settings["docker"] != "guard":
+        return ""
+    try:
+        guard = prepare(_launch(context), dry=True).guard
+    except ClaudyError:
+        return ""
+    return str(getattr(guard, "image", ""))
+
+
+def _launch(context: Context) -> Launch:
+    """Return a launch of the project, under a name that no sandbox has."""
     host = context.host
     wide = too_wide(context.project, host.home)
     request = Request(
@@ -91,8 +112,7 @@ def prepare_launch(context: Context) -> Prepared:
     launch = Launch(request, context.endpoint)
     launch.rename(PREFIX + secrets.token_hex(8))
     context.on_undo(_close_engine, launch)
-    prepared = prepare(launch)
-    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
+    return launch
 
 
 def _close_engine(launch: Launch) -> None:

@@ -59,7 +59,7 @@ def refusal(words: str) -> Finding | None:
             ),
         ),
         (
-            unseen and "@guard" in lower,
+            "@guard" in lower and "bind" in lower,
             Finding(
                 "guard-not-visible",
                 "The engine does not see the directory of the guard, which can run in a container"

@@ -29,6 +29,16 @@ def run(context: Context) -> Outcome:
             f"docker pull --platform {platform} {reference}" if chosen else "claudy build-image"
         )
         return fail(Finding("image-wrong-architecture", message, remedy), image=reference)
+    from claudy.doctor.inside import image_of_guard
+
+    guards = image_of_guard(context)
+    if guards and find_image(engine, guards) is None:
+        message = (
+            f"The guard runs in a container here, and its image {guards} was never built on this"
+            " engine. The first launch builds it, in about a minute."
+        )
+        finding = Finding("guard-image-missing", message, "claudy -- true", "build-guard-image")
+        return fail(finding, image=guards)
     size = f"{found.size / 1e6:.0f} MB"
     return ok(f"{reference}, {size}, {found.platform}", image=reference, size=found.size)
 

@@ -23,6 +23,7 @@ FIXES: dict[str, Callable[[Context], Fix]] = {
     "clear-socket": socket.clear,
     "join-group": group.join,
     "build-image": image.build,
+    "build-guard-image": image.build_guards,
     "remove-leftovers": leftovers.remove_all,
 }
 

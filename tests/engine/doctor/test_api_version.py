@@ -44,7 +44,9 @@ UPGRADE_CLAUDY = "pipx upgrade claudy-sandbox"
 def aged(claudy: Claudy, oldest: tuple[int, int], newest: tuple[int, int]) -> Claudy:
     """Return a claudy that speaks other versions."""
     code = AGED.format(tree=str(TREE), oldest=oldest, newest=newest)
-    return replace(claudy, command=(sys.executable, "-P", "-c", code))
+    found = replace(claudy, command=(sys.executable, "-P", "-c", code))
+    # What today's claudy has settled with an engine, one of another version asks again.
+    return found.with_environment(XDG_CACHE_HOME=claudy.environment["DOCKER_CONFIG"])
 
 
 def test_engine_too_old(chosen: Claudy, project: Path) -> None:

@@ -101,9 +101,10 @@ def test_leftovers_without_a_question(later: Claudy, project: Path, dead: str) -
 def imageless(claudy: Claudy, project: Path) -> Claudy:
     """Return claudy on an engine that has lost its image; what is made from that goes first."""
     found = entries(claudy.run("doctor", "--json", "image", cwd=project))["image"]
-    reference = found["data"]["image"]
-    listed = claudy.engine.cli("images", "-q", "claudy-user").stdout.split()
-    claudy.engine.cli("rmi", "-f", reference, *dict.fromkeys(listed))
+    listed = [found["data"]["image"]]
+    for name in ("claudy-user", "hal9000"):
+        listed += claudy.engine.cli("images", "-q", name).stdout.split()
+    claudy.engine.cli("rmi", "-f", *dict.fromkeys(listed), check=False)
     return claudy
 
 
@@ -124,3 +125,23 @@ def test_a_missing_image_is_built_and_claudy_launches(imageless: Claudy, project
     assert "Building hal9000:" in done.said
     launch = imageless.run("--", "cat", "/etc/debian_version", cwd=project)
     assert launch.code == 0, launch.said
+
+
+def test_the_guards_image_is_built_and_claudy_launches(claudy: Claudy, project: Path) -> None:
+    """Doctor builds nothing unasked, not even the image of a guard that runs in a container."""
+    beside = claudy.with_environment(CLAUDY_GUARD_RUNS="sidecar")
+    found = claudy.engine.cli("images", "-q", "claudy-guard").stdout.split()
+    if found:
+        claudy.engine.cli("rmi", "-f", *dict.fromkeys(found))
+    before = beside.run("doctor", "--json", "sandbox", cwd=project)
+    image = entries(before)["image"]
+    assert (image["finding"], image["remedy"]) == ("guard-image-missing", "claudy -- true")
+    assert entries(before)["sandbox"]["status"] == "skip"
+    done = beside.run("doctor", "--fix", "--json", "-y", "ping", cwd=project, timeout=600)
+    assert done.code == 0, done.said
+    assert entries(done)["sandbox"]["data"]["guard"] == "container"
+    assert entries(done)["ping"]["status"] == "ok"
+    assert beside.run("--", "true", cwd=project).code == 0
+    assert entries(claudy.run("doctor", "--json", "ping", cwd=project))["sandbox"]["data"][
+        "guard"
+    ] == ("process")
