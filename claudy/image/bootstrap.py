@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from typing import IO, TYPE_CHECKING
@@ -176,20 +180,48 @@ def _run(
         stdin=subprocess.DEVNULL if output else None,  # sudo may ask for a password
         stdout=output or subprocess.PIPE,
         stderr=subprocess.PIPE if output else subprocess.STDOUT,
+        # mmdebstrap clears up when the processes that work for it are ended, and only then.
+        process_group=0 if output else None,
     )
-    stream = process.stderr if output else process.stdout
+    stream = (process.stderr if output else process.stdout) or io.BytesIO()
+    with stream, _ended_by_exception():
+        try:
+            for line in stream:
+                text = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
+                tail.append(text)
+                workshop.report(Log(text))
+            return process.wait(), tuple(tail)
+        finally:
+            if process.poll() is None:
+                if output:
+                    os.killpg(process.pid, signal.SIGTERM)
+                else:
+                    process.terminate()
+                # What it says meanwhile is of no interest, but has to be read: it would die of it.
+                stream.read()
+                process.wait()
+
+
+@contextlib.contextmanager
+def _ended_by_exception() -> Iterator[None]:
+    """Have the signals that would end this process at once raise SystemExit instead."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    mine = threading.current_thread() is threading.main_thread()
+    fatal = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if mine and signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in fatal:
+        signal.signal(number, leave)
     try:
-        for line in stream or ():
-            text = line.decode("utf-8", "replace").rstrip().rsplit("\r", 1)[-1]
-            tail.append(text)
-            workshop.report(Log(text))
-        return process.wait(), tuple(tail)
+        yield
     finally:
-        if stream:
-            stream.close()
-        if process.poll() is None:
-            process.terminate()  # mmdebstrap then removes its temporary directory
-            process.wait()
+        for number in fatal:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _import(workshop: Workshop, archive: IO[bytes], reference: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ from claudy.image.images import find_image, remove_image
 from claudy.image.make import make_bundled
 from claudy.record import replace
 from tests.engine.small import Small, small_tree
+from tests.engines.shell import wait_for
+from tests.running.program import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +47,13 @@ def nobody() -> str:
     """Return an address on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return the address of a registry that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -127,8 +138,17 @@ def test_a_base_of_another_platform_is_not_used(small: Small, nobody: str) -> No
         ensure_base(small.workshop([]), recipe)
 
 
-def test_a_newer_base_that_cant_be_had_leaves_the_old_one(small: Small, nobody: str) -> None:
-    name = f"{nobody}/base:1"
+@pytest.mark.parametrize(("kind", "says"), [("nobody", "refused"), ("silent", "does not answer")])
+def test_a_newer_base_that_cant_be_had_leaves_the_old_one(
+    small: Small,
+    kind: str,
+    says: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The promise is 10 s; the wait itself is not what is tested here.
+    monkeypatch.setattr("claudy.image.pull.ANSWER", 0.5)
+    name = f"{request.getfixturevalue(kind)}/base:1"
     small.engine.cli("tag", "busybox:latest", name)
     try:
         events: list[Event] = []
@@ -136,6 +156,7 @@ def test_a_newer_base_that_cant_be_had_leaves_the_old_one(small: Small, nobody: 
         assert ensure_base(small.workshop(events), recipe, fresh=True) == name
         (event,) = events
         assert isinstance(event, Notice)
+        assert says in event.text
         assert event.text.endswith(f"The {name} that is there is used.")
     finally:
         small.engine.cli("rmi", name)
@@ -199,3 +220,56 @@ def test_a_mirror_that_is_down_is_an_error_and_imports_nothing(small: Small, nob
         bootstrap(workshop, {"APT_MIRROR": f"http://{nobody}/debian"}, BOOTSTRAPPED, DOWN)
     assert any("Connection refused" in line for line in error.value.log)
     assert find_image(workshop.engine, BOOTSTRAPPED) is None
+
+
+@pytest.fixture
+def bootstrapping(small: Small, claudy: Claudy, nobody: str) -> Iterator[Claudy]:
+    """Return claudy with a Dockerfile whose base it has to make, in a place of its own."""
+    small.write(base=f"{nobody}/debian:trixie-slim")
+    folder = small.root / "temporary"
+    folder.mkdir()
+    yield small.command(claudy).with_environment(TMPDIR=str(folder))
+    # If a test failed: nobody may clear up through what mmdebstrap has mounted.
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in sorted((one for one in mounted if one.startswith(str(folder))), reverse=True):
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.usefixtures("no_bootstrapped")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupted_bootstrap_leaves_nothing(
+    small: Small, bootstrapping: Claudy, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = Path(bootstrapping.environment["TMPDIR"])
+    with bootstrapping.start("build-image", cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: list(folder.glob("*/usr")), SECONDS, "the first packages to be unpacked")
+        process.send_signal(number)
+        assert process.wait(SECONDS) == 128 + number
+        said = process.stderr.read().decode() if process.stderr else ""
+    assert "Traceback" not in said
+    assert list(folder.iterdir()) == []
+    assert find_image(small.workshop([]).engine, BOOTSTRAPPED) is None
+    small.write()
+    done = bootstrapping.run("build-image", cwd=tmp_path)
+    assert done.code == 0, done.said
+
+
+@pytest.mark.usefixtures("no_bootstrapped")
+def test_a_disk_that_fills_up_meanwhile_is_called_so(
+    small: Small, bootstrapping: Claudy, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a disk that is small")
+    folder = bootstrapping.environment["TMPDIR"]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], check=True)
+    try:
+        done = bootstrapping.run("build-image", cwd=tmp_path, timeout=300)
+        left = list(Path(folder).iterdir())
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert done.code == 125
+    assert (
+        f"{folder} filled up while the base image was made: no space left on device." in done.said
+    )
+    assert left == []
+    assert find_image(small.workshop([]).engine, BOOTSTRAPPED) is None
