@@ -137,6 +137,10 @@ class Prepared:
         def creating() -> None:
             nonlocal guard
             launch.watch()
+            if self.plan.userns:
+                from claudy.sandbox.remappedhome import give_home
+
+                give_home(launch.engine, self.plan)
             guard = guard or self._start_guard(in_engine=True)
 
         def created(container: str) -> None:
