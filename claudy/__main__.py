@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import gc
 import os
 import sys
 
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         _die_of_interrupts()
+        # A sixth of what imports cost is the collector, which finds nothing there; a launch has it
+        # again before anything goes on for long.
+        gc.disable()
     _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
@@ -87,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # would only keep the user's prompt waiting.
             os._exit(code)
         return code
+    gc.enable()
     from claudy.cli.app import run_app
 
     return run_app(words)

@@ -145,7 +145,7 @@ def _file(name: str, data: bytes) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def spooled(pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[Parcel]:
+def spooled(pieces: Iterable[list[memoryview]]) -> Iterator[Parcel]:
     """Write an archive to a temporary file and look at it.
 
     Raises:
@@ -153,8 +153,8 @@ def spooled(pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[Parcel
     """
     with tempfile.TemporaryFile(prefix="claudy-load-") as file:
         try:
-            for piece in pieces:
-                file.write(piece)
+            for some in pieces:
+                file.writelines(some)
             file.flush()
         except OSError as error:
             raise Denied(

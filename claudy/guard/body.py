@@ -12,7 +12,7 @@ from claudy.guard.refusal import Denied, invalid
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 BLOCK = 128 * 1024
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -37,34 +37,48 @@ class Body:
         self._view = memoryview(self._buffer)
         self._at, self._end = 0, len(first)
 
-    def pieces(self) -> Iterator[memoryview]:
-        """Yield the body in pieces as they arrive; each is gone when the next is asked for.
+    def pieces(self) -> Iterator[list[memoryview]]:
+        """Yield the body as it arrives; what is yielded is gone when more is asked for.
 
         Raises:
             Denied: the framing is broken, the body is cut short or the client silent for too long.
         """
+        held: list[memoryview] = []
+        for piece in self._parse():
+            if piece is not None:
+                held.append(piece)
+            elif held:
+                yield held
+                held = []
+        if held:
+            yield held
+
+    def _parse(self) -> Iterator[memoryview | None]:
+        """Yield pieces, and None before those so far are overwritten."""
         if self._length is not None:
             yield from self._take(self._length)
             return
-        while size := self._size():
+        while size := (yield from self._size()):
             yield from self._take(size)
-            self._line_end()
-        self._line_end()
+            yield from self._line_end()
+        yield from self._line_end()
 
-    def _take(self, left: int) -> Iterator[memoryview]:
+    def _take(self, left: int) -> Iterator[memoryview | None]:
         while left:
             if self._at == self._end:
+                yield None
                 self._receive()
             piece = self._view[self._at : min(self._end, self._at + left)]
             self._at += len(piece)
             left -= len(piece)
             yield piece
 
-    def _size(self) -> int:
+    def _size(self) -> Generator[None, None, int]:
         """Return the size of the next chunk; 0 for the end."""
         while (end := self._buffer.find(_END, self._at, self._end)) < 0:
             if self._end - self._at > _LINE:
                 raise invalid("malformed body: not the size of a chunk")
+            yield
             self._receive()
         line = bytes(self._view[self._at : end])
         if not _SIZE.fullmatch(line):
@@ -72,8 +86,9 @@ class Body:
         self._at = end + len(_END)
         return int(line, 16)
 
-    def _line_end(self) -> None:
+    def _line_end(self) -> Generator[None, None, None]:
         while self._end - self._at < len(_END):
+            yield
             self._receive()
         if self._view[self._at : self._at + len(_END)] != _END:
             raise invalid("malformed body: a chunk does not end where its size says")

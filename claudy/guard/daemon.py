@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Query = Sequence[tuple[str, str]]
-    Buffer = bytes | bytearray | memoryview
+    Piece = bytes | list[memoryview]
 
 OLDEST, NEWEST = (1, 41), (1, 51)
 CONNECT_SECONDS = 5.0
+_PARTS = 1000  # sendmsg takes 1024
 _HANG_UP = select.POLLHUP | select.POLLERR
 
 
@@ -47,15 +48,16 @@ class Watched:
 
     def recv(self, size: int, /) -> bytes:
         """Return what the daemon sends; raise ClientGone when the client hangs up first."""
-        self._wait()
+        self.wait()
         return self._sock.recv(size)
 
     def recv_into(self, buffer: memoryview, /) -> int:
         """Take what the daemon sends; raise ClientGone when the client hangs up first."""
-        self._wait()
+        self.wait()
         return self._sock.recv_into(buffer)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait until the daemon sends something; raise ClientGone when the client hangs up."""
         if self._poll is not None:
             ready = dict(self._poll.poll())
             if ready.get(self._client, 0) & _HANG_UP and len(ready) == 1:
@@ -85,8 +87,9 @@ class Watched:
 class Answer:
     """The daemon's answer and its connection."""
 
-    def __init__(self, sock: socket.socket, response: Response) -> None:
+    def __init__(self, sock: socket.socket, response: Response, watched: Watched) -> None:
         self.sock = sock
+        self.watched = watched
         self.response = response
         self.status = response.status
         self.headers = response.headers
@@ -167,7 +170,7 @@ class Daemon:
         query: Query = (),
         *,
         version: tuple[int, int] | None = None,
-        body: bytes | Iterable[Buffer] | None = None,
+        body: bytes | Iterable[Piece] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Query = (),
         client: socket.socket | None = None,
@@ -199,7 +202,7 @@ class Daemon:
         where: str,
         query: Query,
         headers: Query,
-        body: bytes | Iterable[Buffer] | None,
+        body: bytes | Iterable[Piece] | None,
         client: socket.socket | None,
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
@@ -219,7 +222,7 @@ class Daemon:
                 sock.sendall(_head(method, target, fields))
                 _send_chunks(sock, body)
             watched = Watched(sock, client)
-            return Answer(sock, Response(watched, no_body=method == b"HEAD"))
+            return Answer(sock, Response(watched, no_body=method == b"HEAD"), watched)
         except OSError as error:
             sock.close()
             text = "claudy guard: the Docker daemon closed the connection."
@@ -264,12 +267,14 @@ def _head(method: bytes, target: str, fields: Query) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _send_chunks(sock: socket.socket, pieces: Iterable[Buffer]) -> None:
+def _send_chunks(sock: socket.socket, pieces: Iterable[Piece]) -> None:
     """Send a chunked body; stop when the daemon has refused it already."""
     for piece in pieces:
         if piece:
+            parts = piece if isinstance(piece, list) else [piece]
+            size = sum(map(len, parts))
             try:
-                _send_together(sock, b"%x\r\n" % len(piece), piece, b"\r\n")
+                _send_together(sock, [b"%x\r\n" % size, *parts, b"\r\n"])
             except (BrokenPipeError, ConnectionResetError):
                 return
     try:
@@ -278,8 +283,11 @@ def _send_chunks(sock: socket.socket, pieces: Iterable[Buffer]) -> None:
         return
 
 
-def _send_together(sock: socket.socket, *parts: Buffer) -> None:
+def _send_together(sock: socket.socket, parts: list[bytes | memoryview]) -> None:
     """Send all parts, at once as a rule."""
+    if len(parts) > _PARTS:
+        sock.sendall(b"".join(parts))
+        return
     left = sum(map(len, parts)) - sock.sendmsg(parts)
     if left:
         sock.sendall(b"".join(parts)[-left:])

@@ -10,12 +10,13 @@ from claudy.guard import strictjson
 from claudy.guard.policy.rules import DROP, No, apply
 from claudy.guard.refusal import BAD_REQUEST, invalid, refused
 from claudy.guard.relay import relay
+from claudy.guard.splice import pass_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from claudy.guard.audit import Audit
-    from claudy.guard.daemon import Answer, Buffer, Daemon
+    from claudy.guard.daemon import Answer, Daemon, Piece
     from claudy.guard.http import Client, Head
     from claudy.guard.ledger import Ledger
     from claudy.guard.localhost import Localhost
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from claudy.guard.sessions import Sessions
     from claudy.guard.start import Starter
 
-BLOCK = 128 * 1024
 _PASSED = {
     "content-type": "Content-Type",
     "x-docker-container-path-stat": "X-Docker-Container-Path-Stat",
@@ -128,7 +128,7 @@ class Exchange:
         *,
         path: str = "",
         query: Iterable[tuple[str, str]] | None = None,
-        body: bytes | Iterable[Buffer] | None = None,
+        body: bytes | Iterable[Piece] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
@@ -190,11 +190,10 @@ class Exchange:
             return
         framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": length}
         self.client.send_head(answer.status, {**fields, **framing, "Connection": "close"})
-        source, first = answer.response.take()
+        _, first = answer.response.take()
         self.client.send(first)
-        room = memoryview(bytearray(BLOCK))
-        while size := source.recv_into(room):
-            self.client.send(room[:size])
+        self.client.sock.settimeout(None)
+        pass_all(answer.watched, self.client.sock)
 
     def fields(self, answer: Answer) -> dict[str, str]:
         """Return the header fields that are passed on."""

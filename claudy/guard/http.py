@@ -110,8 +110,8 @@ class Client:
         self.sock.settimeout(None)
         return buffer[: end + 4], buffer[end + 4 :]
 
-    def upload(self) -> Iterator[memoryview]:
-        """Yield a large body in pieces as they arrive; each is gone when the next is asked for.
+    def upload(self) -> Iterator[list[memoryview]]:
+        """Yield a large body as it arrives; what is yielded is gone when more is asked for.
 
         Raises:
             Denied: the framing is broken or the client is silent for too long.
@@ -185,10 +185,7 @@ class Client:
     def send_head(self, status: int, headers: Mapping[str, str]) -> None:
         """Send the head of the answer; the body follows, or a raw stream after 101."""
         self._answered = True
-        reason = _REASONS.get(status, b"")
-        lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
-        self._raw(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._raw(_head(status, headers))
 
     def send(self, data: bytes | memoryview) -> None:
         """Send bytes of a body or stream."""
@@ -217,9 +214,8 @@ class Client:
             fields["Content-Length"] = str(len(body))
         else:
             fields.pop("Content-Type", None)
-        self.send_head(status, fields)
-        if body and not head and status not in {204, 304}:
-            self._raw(body)
+        self._answered = True
+        self._raw(_head(status, fields) + (b"" if head or status in {204, 304} else body))
 
     def answer_json(
         self, status: int, value: object, headers: Mapping[str, str] | None = None
@@ -243,6 +239,13 @@ class Client:
                 if not self.sock.recv(BLOCK):
                     break
         self.sock.close()
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    """Return the head of an answer."""
+    lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b""))]
+    lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def _check(raw: bytes) -> None:

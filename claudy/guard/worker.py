@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import threading
@@ -65,9 +66,9 @@ def serve(listener: socket.socket, services: Services) -> None:
         places.acquire()
         try:
             sock, _ = listener.accept()
-            args = (sock, services, places)
-            threading.Thread(target=_one, args=args, daemon=True).start()
-        except OSError as error:
+            # `threading.Thread` would wait here until the thread has begun.
+            _thread.start_new_thread(_one, (sock, services, places))
+        except (OSError, RuntimeError) as error:
             # Out of descriptors: those who wait do so in the backlog.
             places.release()
             services.audit.event(f"accept: {error}")

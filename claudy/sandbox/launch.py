@@ -8,6 +8,7 @@ the session itself. Everything else is imported when that is not so.
 from __future__ import annotations
 
 import _signal
+import gc
 import os
 
 from claudy.engine.client import Engine
@@ -222,6 +223,7 @@ class Launch:
             self.seat.leave()
             self.seat.clear()
             self.seat.unlock()
+        gc.enable()
         from claudy.sandbox.prepare import prepare
 
         return prepare(self).open()

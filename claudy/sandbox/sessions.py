@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _signal
+import gc
 
 from claudy.errors import APIError, EngineGone
 from claudy.sandbox.patience import stop_waiting
@@ -242,6 +243,7 @@ def _carry(carrier: Carrier, sock: Socket, session: Session) -> int | None:
     from claudy.sandbox.terminal import Raw
 
     stop_waiting()
+    gc.enable()
     try:
         if session.tty:
             with Raw():

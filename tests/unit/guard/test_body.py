@@ -36,7 +36,7 @@ def received(raw: bytes, length: int | None, first: int = 0) -> bytes:
     sender.start()
     with ours:
         try:
-            return b"".join(bytes(piece) for piece in Body(ours, raw[:first], length).pieces())
+            return b"".join(b"".join(some) for some in Body(ours, raw[:first], length).pieces())
         finally:
             ours.shutdown(socket.SHUT_RDWR)
             sender.join()
