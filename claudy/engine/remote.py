@@ -23,6 +23,12 @@ _SSH_CONNECT = 4  # seconds
 _SSH_FAREWELL = 2.0  # seconds that ssh has to end after it has closed its output
 
 
+class NoAnswer(TimeoutError):
+    """Nobody has answered the attempt to connect: not a host, and no engine that hangs."""
+
+    connecting = True
+
+
 class SshError(ConnectionError):
     """ssh, or the docker command on the other machine, has ended before an engine answered.
 
@@ -76,6 +82,8 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
             sock.connect(address)
         except BaseException as error:
             sock.close()
+            if isinstance(error, TimeoutError) and number == len(addresses):
+                raise NoAnswer from error
             if number == len(addresses) or not isinstance(error, OSError):
                 raise
         else:

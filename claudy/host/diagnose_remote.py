@@ -22,10 +22,16 @@ def diagnose_remote(error: BaseException, endpoint: Endpoint, where: str) -> Fin
     if endpoint.kind == "ssh":
         return _ssh(error, endpoint, where)
     if isinstance(error, TimeoutError):
+        if getattr(error, "connecting", False):
+            return Finding(
+                "engine-unreachable",
+                f"No Docker engine answers at {where}: nothing comes back from"
+                f" {endpoint.address[0]}. The address is wrong, or a firewall drops the packets.",
+                way_back(endpoint),
+            )
         return Finding(
-            "engine-unreachable",
-            f"The Docker engine at {where} does not answer in time: the address is wrong, or a"
-            " firewall drops the packets.",
+            "engine-hangs",
+            f"The Docker engine at {where} accepts connections and does not answer: it hangs.",
             way_back(endpoint),
         )
     return _tcp(error, endpoint, where)
@@ -55,9 +61,10 @@ def _tcp(error: BaseException, endpoint: Endpoint, where: str) -> Finding:
             " DOCKER_TLS_VERIFY.",
             way_back(endpoint),
         )
+    why = getattr(error, "strerror", "") or error
     return Finding(
         "engine-unreachable",
-        f"The Docker engine at {where} can't be reached: {error}.",
+        f"The Docker engine at {where} can't be reached: {why}.",
         way_back(endpoint),
     )
 

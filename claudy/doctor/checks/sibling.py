@@ -19,7 +19,10 @@ def run(context: Context) -> Outcome:
     problem = inside.get("no-sibling")
     if problem:
         message = f"A container can't be started from inside: {problem[:300]}."
-        return fail(Finding("sibling-refused", message, "claudy -- docker run --rm hello-world"))
+        # Ports of a rootless engine can only be on addresses of this machine, not on a gateway.
+        rootless = context.settings["docker"] == "guard" and context.known.facts.rootless
+        remedy = "claudy --docker host" if rootless else "claudy -- docker run --rm hello-world"
+        return fail(Finding("sibling-refused", message, remedy))
     if not inside.get("sibling-port"):
         return skip("the image has no docker or nothing to serve with")
     port = inside.get("sibling-port")

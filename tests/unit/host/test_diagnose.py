@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claudy.engine.remote import SshError
+from claudy.engine.remote import NoAnswer, SshError
 from claudy.errors import EngineError, NoEngine
 from claudy.host.diagnose import diagnose, failure, listener
 from claudy.host.endpoint import Endpoint, resolve
@@ -298,7 +298,8 @@ def test_nobody_listens_means_no_process(tmp_path: Path) -> None:
     [
         ("tcp://no.invalid:2375", socket.gaierror(-2, "Name or service not known"), "host-unknown"),
         ("tcp://127.0.0.1:1", ConnectionRefusedError(111, "refused"), "tcp-refused"),
-        ("tcp://h:1", TimeoutError(), "engine-unreachable"),
+        ("tcp://h:1", NoAnswer(), "engine-unreachable"),
+        ("tcp://h:1", TimeoutError(), "engine-hangs"),
         ("tcp://h:1", OSError(113, "No route to host"), "engine-unreachable"),
         ("tcp://h:1", ConnectionResetError(104, "reset"), "connection-lost"),
         ("tcp://h:1", ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "tls-unexpected"),
