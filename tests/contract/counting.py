@@ -1,4 +1,7 @@
-"""A Unix socket in front of a real engine that writes down which requests pass."""
+"""A Unix socket in front of a real engine that writes down which requests pass.
+
+Those of a guard are not claudy's: nobody waits for them.
+"""
 
 from __future__ import annotations
 
@@ -102,5 +105,6 @@ class _Requests:
             self._raw = "upgrade" in headers
             method, target, _ = line.split(" ")
             path = re.sub(r"^/v[0-9.]+", "", target.partition("?")[0])
-            found.append(f"{method} {_ID.sub('ID', path)}")
+            if headers.get("user-agent") != "claudy-guard":
+                found.append(f"{method} {_ID.sub('ID', path)}")
         return found

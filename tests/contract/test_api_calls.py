@@ -26,12 +26,12 @@ def counting(engine: Engine, tmp_path: Path) -> Iterator[Counting]:
         yield relay
 
 
-@pytest.fixture
-def counted(claudy: Claudy, counting: Counting) -> Claudy:
+@pytest.fixture(params=["none", "guard"])
+def counted(claudy: Claudy, counting: Counting, request: pytest.FixtureRequest) -> Claudy:
     """Return claudy behind the relay; its settings are in variables, so that launches are plain."""
     return claudy.with_environment(
         DOCKER_HOST=counting.host,
-        CLAUDY_DOCKER="none",
+        CLAUDY_DOCKER=request.param,
         CLAUDY_IMAGE="busybox:latest",
         CLAUDY_PULL="never",
     )

@@ -41,6 +41,7 @@ def imports(statement: str) -> set[str]:
         ("import claudy.__main__", 12),
         ("import claudy.cli.launching", 45),
         ("import claudy.cli.listing", 45),
+        ("import claudy.cli.launching, claudy.sandbox.remembered, claudy.sandbox.guarding", 52),
     ],
 )
 def test_fast_paths_import_little(statement: str, most: int) -> None:
