@@ -104,7 +104,8 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
                 )
         whole = sum(outcomes.values(), Outcome())
     for name, outcome in outcomes.items():
-        _write(f"[{name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}")
+        if outcome.seconds:
+            _write(f"[{name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}")
     failed = whole.failed or (1 if whole.exit_code else 0)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     _write(f"the whole suite on {', '.join(engines) or 'no engine'}: {minutes} min {seconds} s")
