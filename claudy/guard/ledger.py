@@ -27,6 +27,7 @@ LOCK = "ledger.lock"
 KINDS = ("containers", "networks", "volumes", "images", "tags", "seen")
 TOKEN_LABEL = "claudy.guard.token"  # noqa: S105 - the name of a label
 INTENT_SECONDS = 24 * 3600
+GONE_SECONDS = 60  # for which events about a container that is gone may still have to be told
 
 
 class LedgerError(ClaudyError):
@@ -102,6 +103,24 @@ class Ledger:
         """Forget an object."""
         if self.owns(kind, key):
             self.change(lambda data: data[kind].pop(key, None))
+
+    def mark_gone(self, container: str) -> None:
+        """Note that the daemon has removed a container; only its id is kept, and not for long."""
+        if self.owns("containers", container):
+            gone = {"gone": int(time.time())}
+            self.change(lambda data: data["containers"].update({container: gone}), durable=False)
+
+    def forget_gone(self, before: float) -> None:
+        """Forget the containers that were gone before a moment, in seconds since the epoch."""
+        gone = {
+            key
+            for key, record in self.read()["containers"].items()
+            if record.get("gone", before) < before
+        }
+        if gone:
+            self.change(
+                lambda data: [data["containers"].pop(key, None) for key in gone], durable=False
+            )
 
     def intend(self, kind: str, token: str) -> None:
         """Write down that an object with this token label is about to be made."""

@@ -107,7 +107,7 @@ class Localhost:
     def _follow(self) -> None:
         """Look at whatever starts or ends; at everything after each new connection."""
         pause, longest = _RECONNECT
-        filters = dump({"type": ["container"], "event": ["start", "die"]}).decode()
+        filters = dump({"type": ["container"], "event": ["start", "die", "destroy"]}).decode()
         while True:
             # From a moment ago on: the daemon answers a little before it listens to itself.
             since = f"{time.time() - 1:.6f}"
@@ -127,6 +127,8 @@ class Localhost:
         full = str(actor.get("ID", ""))
         if (actor.get("Attributes") or {}).get("name") == self._settings.sandbox:
             self._tasks.put(self._begin_again)
+        elif event.get("Action") == "destroy":
+            self._tasks.put(functools.partial(self._ledger.mark_gone, full))
         elif self._publishes(full):
             self._tasks.put(functools.partial(self._look_at, full, None))
 

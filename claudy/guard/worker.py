@@ -6,6 +6,7 @@ import _thread
 import contextlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from claudy.errors import ClaudyError
@@ -15,7 +16,7 @@ from claudy.guard.exchange import Exchange, Services, checked_query
 from claudy.guard.handlers import HANDLERS
 from claudy.guard.handlers.making import recover
 from claudy.guard.http import Client
-from claudy.guard.ledger import Ledger
+from claudy.guard.ledger import GONE_SECONDS, Ledger
 from claudy.guard.localhost import Localhost
 from claudy.guard.ownership import PREDEFINED, Objects
 from claudy.guard.paths import Workspace
@@ -80,6 +81,7 @@ def _recover(services: Services) -> None:
     try:
         services.starter.recover()
         recover(services.daemon, services.ledger)
+        services.ledger.forget_gone(time.time() - GONE_SECONDS)
     except (ClaudyError, Denied) as error:
         services.audit.event(f"recover: {error}")
 

@@ -10,11 +10,13 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from claudy.guard.ledger import TOKEN_LABEL, Ledger, LedgerError
+from tests.engines.shell import wait_for
 from tests.guard.conftest import Guard, running_guard
 from tests.guard.raw import exchange, request
 
@@ -150,6 +152,38 @@ def test_ledger_of_two_sandboxes(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(one.keys("containers")) == len(two.keys("containers")) == 120
+
+
+def test_ledger_forgets_what_is_gone_and_nothing_else(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path), "p")
+    for name in ("kept", "gone", "lately"):
+        ledger.add("containers", name, published=True)
+    ledger.mark_gone("gone")
+    ledger.mark_gone("another's")
+    moment = time.time() + 1
+    ledger.change(lambda data: data["containers"]["lately"].update(gone=int(moment) + 5))
+    assert ledger.owns("containers", "gone")  # events may still be on their way
+    ledger.forget_gone(moment)
+    assert ledger.keys("containers") == ["kept", "lately"]
+
+
+def test_removed_containers_leave_the_ledger(fresh: Guard) -> None:
+    """However they were removed: by themselves, from inside, or by somebody on the host."""
+    kept = fresh.create().json["Id"]
+    made = [fresh.create({"PortBindings": {"80/tcp": [{}]}}).json["Id"] for _ in range(3)]
+    fresh.cli("rm", made[0])
+    fresh.engine.cli("rm", made[1])
+    fresh.ask("POST", "/containers/prune?filters=%7B%22until%22%3A%5B%221970-01-02%22%5D%7D")
+    fresh.engine.cli("rm", made[2])
+    fresh.cli("run", "--rm", "busybox", "true")
+
+    def gone() -> bool:
+        records = fresh.owned()["containers"]
+        return [key for key, record in records.items() if "gone" not in record] == [kept]
+
+    wait_for(gone, 30, "the ledger to know")
+    assert "published" not in (fresh.ledger / "ledger.json").read_text()
+    assert fresh.ask("GET", f"/containers/{kept}/json").status == 200
 
 
 def test_ledger_of_another_project(tmp_path: Path) -> None:
