@@ -187,6 +187,8 @@ class Prepared:
         launch = self.launch
         status = error.status if isinstance(error, APIError) else _NOT_FOUND
         if status == _CONFLICT and launch.container == launch.name:
+            if guard:
+                guard.stop()  # the next try has one of its own
             self._resolve_conflict()
             raise Vanished from error
         if status == _NOT_FOUND and self.known:

@@ -124,6 +124,28 @@ def test_claudy_is_killed_while_the_engine_makes_the_sidecar(
         gate.close()
 
 
+@pytest.mark.parametrize("inside", ["process"], indirect=True)
+def test_name_is_taken_while_the_engine_is_asked(
+    inside: Inside, tmp_path: Path, engine: Engine
+) -> None:
+    """The guard that was started for the first try must not be in the way of the second's."""
+    inside.output("true")
+    held = f"POST /v{engine.api_version}/containers/create?name={inside.name} ".encode()
+    gate = Gate(tmp_path / "gate.sock", engine.socket, held)
+    program = inside.claudy.with_environment(DOCKER_HOST=f"unix://{tmp_path}/gate.sock")
+    labels = {"claudy.project": str(inside.project), "claudy.sandbox": inside.name}
+    words = [word for pair in labels.items() for word in ("--label", "=".join(pair))]
+    try:
+        with program.start("--", "docker", "ps", cwd=inside.project) as process:
+            assert gate.asked.wait(SECONDS), gate.heads
+            engine.cli("create", "--name", inside.name, *words, "busybox")
+            gate.open.set()
+            _, said = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, said.decode()
+    finally:
+        gate.close()
+
+
 def abandon(inside: Inside, engine: Engine) -> None:
     """Leave a sidecar that has never been started, as when claudy and its watcher were killed."""
     labels = {
