@@ -28,6 +28,8 @@ from claudy.sandbox.project import too_wide
 from claudy.sandbox.sessionenv import session_env
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudy.doctor.context import Context
     from claudy.engine.client import Engine
     from claudy.sandbox.start import Prepared
@@ -152,10 +154,10 @@ def look_inside(context: Context) -> Inside:
     path = os.path.join(context.project.path, sentinel)
     # Undone the other way round: first nothing runs any more, then nothing is left of it.
     there = _write_sentinel(path, token, context)
-    _start_guard(prepared, context)
+    guarded = _start_guard(prepared, context)
     context.on_undo(_clear, context.engine(), plan.name)
     try:
-        output = _run(engine, plan, session)
+        output = _run(engine, plan, session, guarded)
         written, content = _written(path + ".answer")
     finally:
         context.undo()
@@ -163,14 +165,14 @@ def look_inside(context: Context) -> Inside:
     return Inside(answers, token, written, content, there, (rows, columns), hostname)
 
 
-def _start_guard(prepared: Prepared, context: Context) -> None:
-    """Start the sandbox's guard, in guard mode."""
+def _start_guard(prepared: Prepared, context: Context) -> Callable[[], None]:
+    """Start the sandbox's guard, in guard mode; return what waits until it listens."""
     if prepared.guard is None:
-        return
+        return lambda: None
     starting = prepared.guard.start()
     context.on_undo(prepared.guard.sweep)
     context.on_undo(starting.stop)
-    starting.wait()
+    return starting.wait
 
 
 def _thrown_away(plan: Plan, name: str) -> Plan:
@@ -186,8 +188,8 @@ def _thrown_away(plan: Plan, name: str) -> Plan:
     return replace(plan, name=name, labels=labels, mounts=mounts, env=env)
 
 
-def _run(engine: Engine, plan: Plan, session: Session) -> str:
-    """Create, attach, start, and return all that the script writes."""
+def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], None]) -> str:
+    """Create, attach, wait for the guard, start, and return all that the script writes."""
     body = create_body(plan, session)
     made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
     container = str(made["Id"])
@@ -195,8 +197,9 @@ def _run(engine: Engine, plan: Plan, session: Session) -> str:
         f"/containers/{container}/attach", {"stream": True, "stdout": True, "stderr": True}
     )
     stream, data = attach.finish()
-    engine.call("POST", f"/containers/{container}/start")
     try:
+        guarded()
+        engine.call("POST", f"/containers/{container}/start")
         stream.settimeout(PATIENCE)
         while piece := stream.recv(65536):
             data += piece
