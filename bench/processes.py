@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 120.0
 ROWS, COLUMNS = 40, 120
-# Python ignores these; a program started from a shell does not.
-_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ)
+# Python ignores the first two, and nohup the third; a program started from a shell does not.
+_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP)
 
 
 class Failed(Exception):
@@ -131,6 +131,8 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if not self.pid:
             try:
+                for number in _DEFAULT:
+                    signal.signal(number, signal.SIG_DFL)
                 os.chdir(around.directory)
                 size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
                 fcntl.ioctl(0, termios.TIOCSWINSZ, size)
