@@ -51,6 +51,16 @@ tool() {
     shift
     if out=$(within 6 "$@" 2>&1); then say "$key" "$out"; else say "no-$key" "$out"; fi
 }
+# docker asks each plugin for its version by running it, and lists those that answer: one command
+# for all of them. What it can't say of the engine does not matter.
+plugins() {
+    found=$(within 6 docker info -f \
+        '{{range .ClientInfo.Plugins}}{{if not .Err}}{{.Name}} {{.Version}}{{println}}{{end}}{{end}}' 2>&1)
+    for plugin in compose buildx; do
+        version=$(printf '%s\n' "$found" | sed -n "s/^$plugin //p")
+        if [ -n "$version" ]; then say $plugin "$version"; else say no-$plugin "docker has: $found"; fi
+    done
+}
 # A sibling as `docker run -p` makes it: its port must be at localhost, its name known.
 sibling() {
     [ -e $socket ] || return 0
@@ -86,8 +96,7 @@ sibling >"$box/4" 2>&1 &
 if [ -e $socket ]; then
     tool docker docker version --format '{{.Client.Version}} {{.Client.APIVersion}} {{.Server.APIVersion}}' >"$box/5" 2>&1 &
 fi
-tool compose docker compose version --short >"$box/6" 2>&1 &
-tool buildx docker buildx version >"$box/7" 2>&1 &
+plugins >"$box/6" 2>&1 &
 wait
 cat "$box"/*
 say end end
