@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 65536
 _RECORD = 16384 + 2048 + 5  # the most that a record may be (RFC 5246 6.2.3)
-_SHUT_WR = 1
+_SHUT_RD, _SHUT_WR = 0, 1
 
 
 class TlsSocket:
@@ -42,7 +42,7 @@ class TlsSocket:
         self._state = _thread.allocate_lock()  # of OpenSSL's objects, held while they compute
         self._order = _thread.allocate_lock()  # of what is sent, held until it has been
         self._plain = b""
-        self._ended = False
+        self._ended = self._told = False
         while not self._shake_hands():
             self._take(_BLOCK)
 
@@ -142,6 +142,14 @@ class TlsSocket:
             self._ended = True
         finally:
             self._plain = b"".join(pieces)
+        if self._ended and not self._told:
+            self._told = True
+            # An engine ends its side within TLS alone. Whoever waits for the descriptor has to
+            # see that, also when the end came together with the last data.
+            try:
+                self._sock.shutdown(_SHUT_RD)
+            except OSError:
+                pass  # the connection has gone, which can be seen as well
 
     def _take(self, most: int) -> None:
         """Wait for more from the other side."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
+import termios
 import threading
 from typing import TYPE_CHECKING
 
@@ -52,6 +55,7 @@ def serve(keys: Path, talk: Callable[[ssl.SSLSocket], None]) -> socket.socket:
     ours.settimeout(20)
     theirs.settimeout(20)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
     context.load_cert_chain(keys / "cert.pem", keys / "key.pem")
 
     def run() -> None:
@@ -130,6 +134,27 @@ def test_what_has_arrived_is_returned_at_once(keys: Path) -> None:
     while left:
         assert ready.poll(20_000), f"{left} bytes are held back"
         left -= len(tls.recv(65536))
+    tls.close()
+
+
+def test_the_end_is_seen_that_came_with_the_last_data(keys: Path) -> None:
+    """As an engine ends a session: within TLS, and the connection stays."""
+    overhead, alert = 22, 24  # of a record of TLS 1.3; a whole one with an alert
+
+    def talk_and_end(server: ssl.SSLSocket) -> None:
+        server.sendall(b"last")
+        server.unwrap()  # waits for our own end
+
+    tls = TlsSocket(serve(keys, talk_and_end), trusting(keys), HOST)
+    waiting = bytearray(4)
+    while int.from_bytes(waiting, sys.byteorder) < len(b"last") + overhead + alert:
+        fcntl.ioctl(tls.fileno(), termios.FIONREAD, waiting)
+    assert tls.recv(65536) == b"last"
+    ready = select.poll()
+    ready.register(tls.fileno(), select.POLLIN)
+    assert ready.poll(20_000), "nobody hears of the end"
+    assert tls.recv(65536) == b""
+    tls.shutdown(SHUT_WR)
     tls.close()
 
 
