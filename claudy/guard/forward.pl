@@ -1,8 +1,8 @@
 # Runs in the sandbox: carries 127.0.0.1:PORT (and [::1]:PORT) on to ADDRESS:PORT.
 #
 # Standard input, from the guard; its end is the end of this process and of all connections:
-#   +PORT ADDRESS   carry this port; answered with "PORT listening" or "PORT busy"
-#   -PORT           no longer; connections that stand go on
+#   +PORT ADDRESS[:OTHER]   carry this port; answered with "PORT listening" or "PORT busy"
+#   -PORT                   no longer; connections that stand go on
 # Everything is non-blocking, in one process. Needs what Debian calls perl-base alone.
 use strict;
 use warnings;
@@ -50,19 +50,19 @@ sub answer {
 
 sub obey {
     sysread(STDIN, $commands, 4096, length $commands) or exit;
-    while ($commands =~ s/^(.)(\d+) ?([\d.]*)\n//) {
-        my ($what, $port, $address) = ($1, $2, $3);
+    while ($commands =~ s/^(.)(\d+) ?([\d.]*):?(\d*)\n//) {
+        my ($what, $port, $address, $other) = ($1, $2, $3, $4 || $2);
         my $old = delete $listening{$port};
         close $_ for $old ? @$old[1 .. $#$old] : ();
-        answer("$port " . (carry($port, $address) ? 'listening' : 'busy')) if $what eq '+';
+        answer("$port " . (carry($port, $address, $other) ? 'listening' : 'busy')) if $what eq '+';
     }
 }
 
 sub carry {
-    my ($port, $address) = @_;
+    my ($port, $address, $other) = @_;
     my $four = listener(PF_INET, pack_sockaddr_in($port, INADDR_LOOPBACK)) or return 0;
     my $six = listener(PF_INET6, pack_sockaddr_in6($port, IN6ADDR_LOOPBACK));
-    my $target = pack_sockaddr_in($port, inet_aton($address));
+    my $target = pack_sockaddr_in($other, inet_aton($address));
     $listening{$port} = [$target, $four, $six || ()];
     return 1;
 }

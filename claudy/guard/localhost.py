@@ -49,10 +49,24 @@ class _Sandbox(NamedTuple):
     Args:
         id: its full id; empty while it does not run.
         gateways: the host's addresses in its networks.
+        networks: ids of its networks.
     """
 
     id: str
     gateways: list[str]
+    networks: frozenset[str] = frozenset()
+
+
+class Published(NamedTuple):
+    """Where a published port can be reached from a container.
+
+    Args:
+        address: of the host; empty if it is published on the host's loopback alone.
+        direct: `ADDRESS:PORT` of the container itself, by the id of the network.
+    """
+
+    address: str
+    direct: dict[str, str]
 
 
 class Localhost:
@@ -73,7 +87,9 @@ class Localhost:
         self._starter, self._audit = starter, audit
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         # What follows belongs to the thread of `run`.
-        self._published: dict[str, dict[int, str]] = {}  # container: port: address on the host
+        self._published: dict[
+            str, dict[int, Published]
+        ] = {}  # by container and port
         self._waiting: list[tuple[str, threading.Event, float]] = []
         self._forwarder: Forwarder | None = None
         self._sandbox_runs = False
@@ -186,13 +202,14 @@ class Localhost:
         if status != _OK or not found["State"]["Running"]:
             return _Sandbox("", [])
         networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
-        return _Sandbox(str(found["Id"]), list(gateways(networks.values())))
+        ids = frozenset(str(network.get("NetworkID")) for network in networks.values())
+        return _Sandbox(str(found["Id"]), list(gateways(networks.values())), ids)
 
     def _arrange(self) -> None:
         """Let the forwarder carry what is published, and those go who waited for it."""
         sandbox = self._see_sandbox() if self._published else _Sandbox("", [])
         self._sandbox_runs = bool(sandbox.id)
-        wanted = targets(self._published.values(), sandbox.gateways)
+        wanted = targets(self._published.values(), sandbox.gateways, sandbox.networks)
         self._busy = {port: count for port, count in self._busy.items() if port in wanted}
         if self._forwarder and (not wanted or self._forwarder.sandbox != sandbox.id):
             self._forwarder.close()
@@ -293,14 +310,25 @@ class Localhost:
         )
 
 
-def published(found: dict[str, Any]) -> dict[int, str]:
-    """Return the TCP ports of an inspected container on the host, each with an IPv4 address."""
-    ports: dict[int, str] = {}
+def published(found: dict[str, Any]) -> dict[int, Published]:
+    """Return the TCP ports of an inspected container on the host, and where they are reached."""
+    ports: dict[int, Published] = {}
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
     for inner, entries in ((found.get("NetworkSettings") or {}).get("Ports") or {}).items():
-        for entry in (entries or []) if inner.endswith("/tcp") else []:
-            address, number = str(entry.get("HostIp", "")), str(entry.get("HostPort", ""))
-            if number.isdecimal() and ":" not in address and not address.startswith("127."):
-                ports[int(number)] = address
+        number, _, protocol = inner.partition("/")
+        direct = {
+            str(network.get("NetworkID")): f"{network['IPAddress']}:{number}"
+            for network in networks.values()
+            if network.get("IPAddress")
+        }
+        for entry in (entries or []) if protocol == "tcp" else []:
+            address, outer = str(entry.get("HostIp", "")), str(entry.get("HostPort", ""))
+            if not outer.isdecimal() or ":" in address:
+                continue
+            if not address.startswith("127."):
+                ports[int(outer)] = Published(address, {})
+            else:
+                ports.setdefault(int(outer), Published("127.0.0.1", direct))
     return ports
 
 
@@ -311,13 +339,21 @@ def gateways(networks: Iterable[dict[str, Any]]) -> Iterable[str]:
             yield str(ipaddress.IPv4Address(network.get("Gateway") or ""))
 
 
-def targets(published: Iterable[dict[int, str]], gateways: list[str]) -> dict[int, str]:
-    """Return which port of localhost leads to which address; the first container has it."""
+def targets(
+    published: Iterable[dict[int, Published]], gateways: list[str], networks: frozenset[str]
+) -> dict[int, str]:
+    """Return which port of localhost leads to which address; the first container has it.
+
+    What is on the host's loopback alone is out of reach there; the container itself is not if it
+    shares a network with the sandbox.
+    """
     found: dict[int, str] = {}
     for ports in published:
-        for port, address in ports.items():
+        for port, (address, direct) in ports.items():
             if address in gateways:
                 found.setdefault(port, address)
             elif address in _ANYWHERE and gateways:
                 found.setdefault(port, gateways[0])
+            elif shared := sorted(networks & direct.keys()):
+                found.setdefault(port, direct[shared[0]])
     return found

@@ -36,6 +36,7 @@ class Settings:
         visibility: "all" or "own".
         budget: limits by name (memory in bytes, nano_cpus, pids, containers, ports); 0: none.
         all_interfaces: published ports may listen on every interface.
+        loopback_only: the engine can't publish on the sandbox's gateway: it is rootless.
         read_only: the project is mounted read-only.
         host_path: the project's path on the daemon's file system; empty: the same.
         root: where the guard itself finds the project; empty: the same.
@@ -57,6 +58,7 @@ class Settings:
     visibility: str = "all"
     budget: tuple[tuple[str, int], ...] = ()
     all_interfaces: bool = False
+    loopback_only: bool = False
     read_only: bool = False
     host_path: str = ""
     root: str = ""
@@ -65,7 +67,11 @@ class Settings:
     ready_fd: int = 1
 
 
-_FLAGS = {"publish-all-interfaces": "all_interfaces", "read-only": "read_only"}
+_FLAGS = {
+    "publish-all-interfaces": "all_interfaces",
+    "publish-on-loopback-only": "loopback_only",
+    "read-only": "read_only",
+}
 _NUMBERS = {"uid", "gid", "grace", "launcher", "ready_fd"}
 _BUDGET = {"memory", "cpus", "pids", "containers", "ports"}
 

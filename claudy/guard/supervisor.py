@@ -96,6 +96,9 @@ class Place:
             with _Held(self._directory) as held:
                 if held.inode(self._name) == self._inode:
                     held.unlink(self._name)
+                if not os.path.lexists(f"{self._directory}.pid"):
+                    # Whoever cleared up found the directory in use; there is no next guard yet.
+                    os.rmdir(self._directory)
         except OSError:
             pass  # the directory has gone, and the socket with it
 

@@ -65,6 +65,8 @@ class Guard:
 
     def start(self) -> Starting:
         """Start the guard in a session of its own; it goes when the sandbox is gone."""
+        # First, so that a guard that leaves late does not take the directory along.
+        os.close(os.open(self.pid_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         os.makedirs(self.directory, 0o711, exist_ok=True)
         os.chmod(self.directory, 0o711)  # noqa: S103 - the sandbox's user passes, only to the socket
         reader, writer = os.pipe()

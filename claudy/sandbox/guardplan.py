@@ -69,7 +69,8 @@ def plan_guard(
         "ledger": state,
         "log": guard_log(launch.request.env, project),
     }
-    return Guard(directory, (*argv, *arguments(launch, settings, user, host_path, places)))
+    given = arguments(launch, settings, facts, user, host_path, places)
+    return Guard(directory, (*argv, *given))
 
 
 def _shares_files(launch: Launch, facts: EngineFacts, directory: str) -> bool:
@@ -88,13 +89,19 @@ def _shares_files(launch: Launch, facts: EngineFacts, directory: str) -> bool:
 
 
 def arguments(
-    launch: Launch, settings: Settings, user: User, host_path: str, places: Mapping[str, str]
+    launch: Launch,
+    settings: Settings,
+    facts: EngineFacts,
+    user: User,
+    host_path: str,
+    places: Mapping[str, str],
 ) -> list[str]:
     """Return the guard's command line.
 
     Args:
         launch: the launch.
         settings: visibility and budgets are read.
+        facts: which engine it is.
         user: who may connect.
         host_path: the project's path on the daemon's file system.
         places: options that say where the guard finds and puts things.
@@ -119,6 +126,8 @@ def arguments(
         options["budget"] = said
     argv = [word for key, value in options.items() for word in (f"--{key}", str(value))]
     argv += ["--publish-all-interfaces"] if settings["publish_all"] else []
+    # Its addresses in the networks are those of a network namespace, not of the machine.
+    argv += ["--publish-on-loopback-only"] if facts.rootless else []
     return argv + (["--read-only"] if settings["read_only"] else [])
 
 

@@ -61,7 +61,7 @@ def plan_sidecar(
         host_path=host_path,
         state=state,
         image=image,
-        argv=tuple(arguments(launch, settings, user, host_path, places)),
+        argv=tuple(arguments(launch, settings, facts, user, host_path, places)),
         upstream=facts.socket_source,
         read_only=settings["read_only"],
         # Remapped ids could not use the engine's socket.

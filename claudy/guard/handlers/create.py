@@ -191,7 +191,9 @@ def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> dict[st
 
 
 def gateways_of(x: Exchange) -> list[str]:
-    """Return the host's addresses in the sandbox's networks."""
+    """Return the host's addresses in the sandbox's networks, if ports can be published there."""
+    if x.services.settings.loopback_only:
+        return []
     status, found = x.daemon.json("GET", f"/containers/{x.services.settings.sandbox}/json")
     if status != 200:  # noqa: PLR2004
         return []
