@@ -179,6 +179,8 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) ->
         began = time.monotonic()
         # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if keeper.stopping:  # it came just before
+            break
         supervisor = os.getpid()
         keeper.child = os.fork()
         if not keeper.child:

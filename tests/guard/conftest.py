@@ -37,6 +37,7 @@ class Guard:
         self.engine, self.root, self.name, self.extra = engine, root, name, extra
         self.project = root / "project"
         self.socket = root / "run" / "docker.sock"
+        (root / "run.pid").touch()  # as a launcher does: the directory is in use
         self.ledger = root / "ledger"
         self.log = root / "guard.log"
         for directory in (self.project, root / "run"):
