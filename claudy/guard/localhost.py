@@ -87,9 +87,7 @@ class Localhost:
         self._starter, self._audit = starter, audit
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         # What follows belongs to the thread of `run`.
-        self._published: dict[
-            str, dict[int, Published]
-        ] = {}  # by container and port
+        self._published: dict[str, dict[int, Published]] = {}  # by container and port
         self._waiting: list[tuple[str, threading.Event, float]] = []
         self._forwarder: Forwarder | None = None
         self._sandbox_runs = False

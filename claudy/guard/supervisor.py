@@ -175,11 +175,11 @@ class _Keeper:
 
 
 def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) -> int:
-    while not keeper.stopping:
+    while True:
         began = time.monotonic()
         # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        if keeper.stopping:  # it came just before
+        if keeper.stopping:
             break
         supervisor = os.getpid()
         keeper.child = os.fork()
