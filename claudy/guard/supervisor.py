@@ -50,7 +50,7 @@ def listen(settings: Settings) -> tuple[_socket.socket, Place]:
     except OSError as error:
         listener.close()
         raise ClaudyError(
-            f"The guard can't listen at {path}: {error.strerror}.", "claudy doctor"
+            f"The guard can't listen at {path}: {error.strerror or error}.", "claudy doctor"
         ) from error
     if os.geteuid() == 0 and (settings.uid or settings.gid):
         os.chown(path, settings.uid, settings.gid)
@@ -63,12 +63,12 @@ def _bind(listener: _socket.socket, path: str) -> Place | None:
     directory, name = os.path.split(path)
     with _Held(directory) as held:
         if os.path.lexists(path):
-            if _listens(path):
+            if _listens(held.short(name)):
                 return None
             held.unlink(name)
         mask = os.umask(0o177)
         try:
-            listener.bind(path)
+            listener.bind(held.short(name))
         finally:
             os.umask(mask)
         return Place(directory, name, held.inode(name))
@@ -91,16 +91,30 @@ class Place:
         self._directory, self._name, self._inode = directory, name, inode
 
     def clear(self) -> None:
-        """Remove the socket if it is still there; before the listener is closed."""
-        try:
-            with _Held(self._directory) as held:
-                if held.inode(self._name) == self._inode:
-                    held.unlink(self._name)
-                if not os.path.lexists(f"{self._directory}.pid"):
-                    # Whoever cleared up found the directory in use; there is no next guard yet.
-                    os.rmdir(self._directory)
-        except OSError:
-            pass  # the directory has gone, and the socket with it
+        """Remove the socket if it is still there; before the listener is closed.
+
+        And what the launcher has noted of this guard: it may be gone, or not be told any more.
+        """
+        import contextlib
+
+        # The directory may have gone, and the socket with it.
+        with contextlib.suppress(OSError), _Held(self._directory) as held:
+            if held.inode(self._name) == self._inode:
+                held.unlink(self._name)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Remove the files beside the directory if they are this guard's, and the directory."""
+        import contextlib
+
+        noted = f"{self._directory}.pid"
+        with contextlib.suppress(FileNotFoundError), open(noted, encoding="ascii") as file:
+            if file.read() != str(os.getpid()):
+                return  # the next guard's, which is in the directory already or will be
+            for path in (noted, f"{self._directory}.log", f"{self._directory}.lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        os.rmdir(self._directory)
 
 
 class _Held:
@@ -115,6 +129,10 @@ class _Held:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._number)
+
+    def short(self, name: str) -> str:
+        """Return a path of what is there that is short enough for a socket's address."""
+        return f"/proc/self/fd/{self._number}/{name}"
 
     def inode(self, name: str) -> int:
         """Return the inode of what is there; 0: nothing."""

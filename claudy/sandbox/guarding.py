@@ -124,19 +124,20 @@ class Guard:
         """
         import fcntl
 
+        if not os.path.lexists(self.pid_file):
+            return  # it took that along: the sandbox has ended
         lock = os.open(f"{self.directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            try:
-                with open(self.pid_file, encoding="ascii") as file:
-                    now = file.read()
-            except OSError:
-                now = dead
+            with open(self.pid_file, encoding="ascii") as file:
+                now = file.read()
             if now in ("", dead):
                 self.start().wait()
         except (ClaudyError, OSError):
             pass  # Docker stays out of reach inside; the session itself still has to be watched
         finally:
+            if not os.path.lexists(self.pid_file):
+                self.sweep()
             os.close(lock)
 
     def sweep(self) -> None:

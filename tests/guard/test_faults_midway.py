@@ -17,8 +17,8 @@ import pytest
 
 from tests.engines.shell import wait_for
 from tests.guard.conftest import running_guard
-from tests.guard.raw import exchange, request
-from tests.guard.test_faults import kill_worker
+from tests.guard.raw import request
+from tests.guard.test_faults import exchange_fails, kill_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,8 +132,7 @@ def test_supervisor_killed_in_a_stream(fresh: Guard) -> None:
         os.kill(fresh.pid, signal.SIGKILL)
         assert not rest(sock).endswith(b"0\r\n\r\n"), "a cut stream must not look complete"
     fresh.wait()
-    with pytest.raises(ConnectionRefusedError):
-        exchange(fresh.socket, b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert exchange_fails(fresh)
     fresh.start()
     assert fresh.cli("logs", "--tail", "1", full).stdout == "line\n"
 

@@ -64,11 +64,14 @@ class Gate:
         self._listener.bind(str(path))
         self._listener.listen()
         self._sockets = [self._listener]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """Let nobody through any more."""
         self.open.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves a thread in `accept`
+        self._accepting.join()
         for one in self._sockets:
             one.close()
 
