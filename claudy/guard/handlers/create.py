@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from claudy.guard.exchange import Exchange
 
 COUNTING = "count.lock"
+_TYPED = 4  # digits of an id that somebody may type
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
 
@@ -109,7 +110,8 @@ def require_free_name(x: Exchange, name: str) -> None:
         raise refused(f"the name {name} looks like a container id", "Choose another name.")
     if name.startswith("claudy-"):
         raise refused(f"the name {name} is claudy's own", "Choose another name.")
-    if set(name) <= _HEX_DIGITS and len(name) < SHORT_ID:
+    # `db` is a name: of two digits nobody expects to mean one container for long.
+    if set(name) <= _HEX_DIGITS and _TYPED <= len(name) < SHORT_ID:
         _, found = x.daemon.json("GET", "/containers/json", [("all", "1")])
         if any(
             entry["Id"].startswith(name) and not x.ledger.owns("containers", entry["Id"])
