@@ -171,7 +171,8 @@ def run_exec(
         opened()
         sock, first = stream.finish()
     except APIError as error:
-        if error.status in (_NOT_FOUND, _CONFLICT):
+        # Of an exec whose container has ended, engine 20.10 says so with a 500.
+        if error.status in (_NOT_FOUND, _CONFLICT) or "is not running" in error.detail:
             raise Vanished from error
         raise
     carrier = _carrier(engine, sock, first, session, resize=f"/exec/{found}/resize")

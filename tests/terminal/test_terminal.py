@@ -86,6 +86,7 @@ def test_ctrl_c_interrupts_the_program_inside_and_nothing_else(
     terminal.expect("code-130")
     terminal.prompt()
     terminal.type("half a line")
+    terminal.expect("half a line")  # what the shell has not read yet, Ctrl-C would drop
     terminal.type(CTRL_C)
     terminal.prompt()
     terminal.enter("exit 3")
