@@ -31,6 +31,7 @@ PROJECT_ROOT, RUN, STATE, UPSTREAM = (
 )  # fmt: skip
 LOG = f"{STATE}/guard.log"
 _SUBPATH_API = (1, 45)
+_SILENCE = 5.0  # seconds in which an engine begins to answer
 _MEMORY, _PIDS = 512 << 20, 4096
 _NOT_FOUND, _CONFLICT = 404, 409
 _LIVING = ("created", "running", "paused")
@@ -229,16 +230,20 @@ class Sidecar:
         poll.register(reader, select.POLLIN | select.POLLHUP)
         engine = Engine(self.endpoint, api=self.api)
         try:
+            # The head of the answer comes at once, and what has become of it when it has.
             query = {"condition": "removed"}
-            waiting = engine.begin("POST", f"/containers/{self.name}/wait", query)
+            path = f"/containers/{self.name}/wait"
+            answer = engine.stream("POST", path, query, timeout=_SILENCE)
         except EngineError:
             return "" if poll.poll(FAREWELL) else self.name
+        waiting, rest = answer.take()
         try:
             number = waiting.fileno()
-            poll.register(number, select.POLLIN | select.POLLHUP)
-            if any(descriptor == reader for descriptor, _ in poll.poll()):
-                return ""
-            poll.unregister(number)
+            if not rest:
+                poll.register(number, select.POLLIN | select.POLLHUP)
+                if any(descriptor == reader for descriptor, _ in poll.poll()):
+                    return ""
+                poll.unregister(number)
             return "" if poll.poll(FAREWELL) else self.name
         finally:
             waiting.close()
