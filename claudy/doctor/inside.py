@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import secrets
-import socket
-import threading
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from claudy.doctor.resolving import resolvable_name
 from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
 from claudy.errors import ClaudyError, EngineError
@@ -38,8 +36,6 @@ LABEL = "claudy.doctor"
 PREFIX = "claudy-doctor-"
 PATIENCE = 20.0  # seconds for the script; each part of it has its own, shorter time-out
 SIZE = (43, 117)  # rows and columns that no terminal has by default
-DNS_PATIENCE = 0.5  # seconds this machine has to resolve one of the names
-DNS_NAMES = ("registry-1.docker.io", "deb.debian.org", "github.com")
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,7 @@ def look_inside(context: Context) -> Inside:
     prepared = context.prepared
     plan = prepared.plan
     token = plan.name.removeprefix(PREFIX)
-    hostname = _resolvable()
+    hostname = resolvable_name(prepared.settings)
     rows, columns = context.question.rows or SIZE[0], context.question.columns or SIZE[1]
     sentinel = f".claudy-doctor-{token}"
     text = files("claudy.doctor").joinpath("inside.sh").read_text(encoding="utf-8")
@@ -257,20 +253,3 @@ def _parse(output: str, token: str) -> dict[str, str]:
             key, _, value = rest.partition(" ")
             answers[key] = value.strip()
     return answers
-
-
-def _resolvable() -> str:
-    """Return a well-known name that this machine resolves at once, empty if it resolves none."""
-    found: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    def ask(name: str) -> None:
-        with contextlib.suppress(OSError):
-            socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)
-            found.put(name)
-
-    for name in DNS_NAMES:
-        threading.Thread(target=ask, args=(name,), daemon=True).start()
-    try:
-        return found.get(timeout=DNS_PATIENCE)
-    except queue.Empty:
-        return ""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from claudy.image.workshop import Workshop
 
 RELEASE = "trixie"
-PUBLIC = Source("http://deb.debian.org/debian", RELEASE, ("main",))
 _BLOCK = 1 << 20
 _TAIL = 30
 # What debian:trixie-slim leaves out, too; and like there dpkg does not wait for the disk after each
@@ -63,9 +62,10 @@ def bootstrap(
     """
     sources = choose_sources(build_args)
     _require_tool(workshop, reason)
-    sources = [sources[0], *(source for source in sources[1:] if _exists(source))]
+    sources = [*sources[:1], *(source for source in sources[1:] if _exists(source))]
+    mirror = sources[0].uri if sources else "mmdebstrap's own mirror"
     workshop.report(
-        Notice(f"{reason.message} The base is made from the packages of {sources[0].uri} instead.")
+        Notice(f"{reason.message} The base is made from the packages of {mirror} instead.")
     )
     workshop.report(Phase(f"Bootstrapping {reference} with mmdebstrap"))
     with tempfile.TemporaryFile(prefix="claudy-base-") as archive:
@@ -74,7 +74,9 @@ def bootstrap(
 
 
 def choose_sources(build_args: Mapping[str, str], root: str = "/") -> list[Source]:
-    """Return the package sources of the base: those given, the host's, or Debian's public ones.
+    """Return the package sources of the base: those given, or the host's.
+
+    None for a host without Debian's archive, as Ubuntu: mmdebstrap then uses its own default.
 
     Args:
         build_args: build arguments; APT_MIRROR and APT_SECURITY_MIRROR count.
@@ -86,7 +88,7 @@ def choose_sources(build_args: Mapping[str, str], root: str = "/") -> list[Sourc
             uri = build_args["APT_SECURITY_MIRROR"]
             found.append(Source(uri, f"{RELEASE}-security", ("main",)))
         return found
-    return sources_for(RELEASE, read_sources(root), debian_release(root)) or [PUBLIC]
+    return sources_for(RELEASE, read_sources(root), debian_release(root))
 
 
 def _require_tool(workshop: Workshop, reason: ImageError) -> None:

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from claudy.doctor.context import Context
 
 
+# Noclobber: settings of the engine that are there already are the user's.
+_NAME_SERVER = (
+    """sudo sh -Cc 'echo "{\\"dns\\": [\\"1.1.1.1\\"]}" >/etc/docker/daemon.json'"""
+    " && sudo systemctl restart docker"
+)
+
+
 def run(context: Context) -> Outcome:
     """Compare with this machine, which may be without a network itself."""
     inside = context.inside
@@ -22,8 +29,7 @@ def run(context: Context) -> Outcome:
     if not inside.get("no-dns"):
         return skip("the image has no getent to ask with")
     message = f"{name} resolves here, but not inside the sandbox."
-    remedy = """echo '{"dns": ["1.1.1.1"]}' | sudo tee /etc/docker/daemon.json"""
-    return warn(Finding("dns-inside", message, f"{remedy} && sudo systemctl restart docker"))
+    return warn(Finding("dns-inside", message, _NAME_SERVER))
 
 
 CHECK = Check("dns", "Names", run, ("sandbox",))

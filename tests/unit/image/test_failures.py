@@ -85,5 +85,5 @@ def test_a_foreign_platform_without_emulation_is_called_so() -> None:
 
 
 def test_a_mirror_out_of_reach_suggests_another() -> None:
-    error = build_failure("x", "s", "code 100", ("Temporary failure resolving 'deb.debian.org'",))
+    error = build_failure("x", "s", "code 100", ("Temporary failure resolving 'mirror.example'",))
     assert "APT_MIRROR" in error.hint

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claudy.image.bootstrap import PUBLIC, choose_sources
+from claudy.image.bootstrap import choose_sources
 from claudy.image.sources import Source, debian_release, read_sources, sources_for
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def test_the_release_is_known_on_debian_only(root: Path) -> None:
     assert debian_release(str(root)) == ""
 
 
-def test_given_mirrors_come_before_the_hosts_and_those_before_debians_own(root: Path) -> None:
-    assert choose_sources({}, str(root)) == [PUBLIC]
+def test_given_mirrors_come_before_the_hosts_and_those_before_mmdebstraps_own(root: Path) -> None:
+    assert choose_sources({}, str(root)) == []
     write(root, "sources.list", "deb http://mirror.example/debian bookworm main\n")
     assert choose_sources({}, str(root)) == [Source("http://mirror.example/debian", "trixie", MAIN)]
     given = {
