@@ -253,14 +253,12 @@ class Launch:
             from claudy.sandbox.guarding import restored
 
             self.guard = restored(known["guard"], self.engine)
-        opened = self.watch
         if not known["pinned"]:
             self.pin(known)
-            opened = self._watch_and_pin
         self.seat.unlock()
         taken = session_env(known["env"], self.request.env, tty=self.session.tty)
         session = replace(self.session, env=taken)
-        return run_exec(self.engine, self.container, session, opened=opened)
+        return run_exec(self.engine, self.container, session, opened=self.watch)
 
     def pin(self, known: Mapping[str, Any]) -> None:
         """Tell the session holder that from now on claudy ends the container.
@@ -277,21 +275,6 @@ class Launch:
                 raise Vanished from error
             raise
         self.seat.write({**known, "pinned": True})
-
-    def _watch_and_pin(self) -> None:
-        """Watch, and tell the session holder once more.
-
-        The kernel drops a signal that a container's first process does not handle yet. Joined in
-        that moment, the holder's shell has come to its traps by the time this session starts.
-        """
-        from claudy.errors import APIError
-
-        self.watch()
-        try:
-            path = f"/containers/{self.container}/kill"
-            self.engine.call("POST", path, {"signal": "SIGUSR1"})
-        except APIError:
-            pass  # it has ended: the session's own answer says so
 
     def watch(self) -> None:
         """Start the process that clears up if this one is killed."""

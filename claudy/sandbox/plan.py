@@ -181,7 +181,7 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
         "User": plan.user,
         "WorkingDir": WORKSPACE,
         "Entrypoint": list(plan.init),
-        "Cmd": _arguments(plan, session),
+        "Cmd": _arguments(plan, session, session.id),
         "Env": [f"{key}={value}" for key, value in plan.env] + session.environment(),
         "Labels": dict(plan.labels),
         "Tty": session.tty,
@@ -200,9 +200,9 @@ def create_body(plan: Plan, session: Session) -> dict[str, Any]:
     return body
 
 
-def _arguments(plan: Plan, session: Session) -> list[str]:
+def _arguments(plan: Plan, session: Session, mark: str) -> list[str]:
     """Return the session holder's arguments."""
-    return [*(("--keep",) if plan.keep else ()), session.id, *session.size, *session.command]
+    return [*(("--keep",) if plan.keep else ()), mark, *session.size, *session.command]
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def _mount(mount: Mount) -> dict[str, Any]:
 
 
 def docker_run(plan: Plan, session: Session) -> list[str]:
-    """Return the equivalent `docker run` argv."""
+    """Return the equivalent `docker run` argv; without the id, as no claudy will read along."""
     argv = ["docker", "run", "--rm"]
     argv += ["--interactive"] if session.stdin else []
     argv += ["--tty"] if session.tty else []
@@ -234,7 +234,7 @@ def docker_run(plan: Plan, session: Session) -> list[str]:
     argv += [f"--memory={plan.memory}"] if plan.memory else []
     argv += [f"--pids-limit={plan.pids}"] if plan.pids else []
     argv += ["--log-driver=none", "--stop-timeout=2", f"--entrypoint={plan.init[0]}", plan.image]
-    return [*argv, *plan.init[1:], *_arguments(plan, session)]
+    return [*argv, *plan.init[1:], *_arguments(plan, session, "")]
 
 
 def _decimal(billionths: int) -> str:

@@ -33,10 +33,12 @@ _NO_KEYS_JSON = "ctrl-@,ctrl-^,ctrl-@,ctrl-_,ctrl-@,ctrl-^,ctrl-@,ctrl-_"
 
 SIZED = "1.42"  # from this API version on the engine itself sets a new terminal's size
 
+# Says that it runs: what comes before that is the engine's, and if nothing comes, nothing was run.
 # Sets the terminal's size before the command can ask for it, where the engine can't, and lets a
 # shell report a command that can't be run, in the same words and with the same code (126, 127) as
 # the first session's.
 _EXEC = """
+printf '\\033]claudy;%s;ready\\007' "$CLAUDY_SESSION"
 [ -z "$1" ] || stty rows "$1" cols "$2" 2>/dev/null
 shift 2
 if [ "$#" -eq 0 ]; then
@@ -69,7 +71,7 @@ def run_first(
         creating: called before the engine creates it: who watches must be there by then.
         created: called with the container's id before it is started; may raise.
         starting: called while the engine starts it.
-        started: called with the container's id once others may join.
+        started: called with the container's id once others may join; not if it ends before.
 
     Returns:
         The exit code, and whether the container ended (and was removed) with the session.
@@ -103,7 +105,7 @@ def run_first(
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
     start = engine.begin("POST", f"/containers/{container}/start")
     starting()
-    running = False
+    running = ready = False
 
     def on_started() -> None:
         nonlocal running
@@ -111,7 +113,14 @@ def run_first(
         running = True
         if session.tty and engine.api < SIZED:
             _resize(engine, f"/containers/{container}/resize")
-        started(container)
+        if ready:
+            started(container)
+
+    def on_ready() -> None:
+        nonlocal ready
+        ready = True
+        if running:
+            started(container)
 
     carrier = _carrier(
         engine,
@@ -119,7 +128,7 @@ def run_first(
         first,
         session,
         resize=f"/containers/{container}/resize",
-        mark=session.id,
+        on_ready=on_ready,
         watched={start.fileno(): on_started},
     )
     code = _carry(carrier, sock, session)
@@ -177,11 +186,10 @@ def run_exec(
         raise
     carrier = _carrier(engine, sock, first, session, resize=f"/exec/{found}/resize")
     _carry(carrier, sock, session)
-    if carrier.refusal:
-        # The engine puts into the stream that the container ended before the command could start.
+    if not carrier.begun:
         if not _runs(engine, container):
             raise Vanished
-        carrier.pass_refusal()
+        carrier.pass_held()
     return _exit_code(engine, found)
 
 
@@ -221,7 +229,7 @@ def _carrier(
     session: Session,
     *,
     resize: str,
-    mark: str = "",
+    on_ready: Callable[[], None] | None = None,
     watched: dict[int, Callable[[], None]] | None = None,
 ) -> Carrier:
     """Return what carries a session's streams."""
@@ -233,7 +241,8 @@ def _carrier(
         first,
         tty=session.tty,
         stdin=session.stdin,
-        mark=mark,
+        mark=session.id,
+        on_ready=on_ready,
         watched=watched,
         on_resize=lambda: _resize(engine, resize),
     )

@@ -30,19 +30,17 @@ _HEAD = 8  # of a frame: stream, three zeros, length
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
-# What the engine writes into the stream itself when it could not start the process.
-_REFUSED = b"OCI runtime exec failed"
-
-
-class EndMark:
-    """Finds the exit code that the session holder writes behind a session's output.
+class Marks:
+    """Finds what the session holder writes before and behind a session's output.
 
     Args:
         session: the session's id, which nobody else knows.
+        on_ready: called when the word `ready` has come.
     """
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, on_ready: Callable[[], None] | None = None) -> None:
         self._start = f"\x1b]claudy;{session};".encode()
+        self._on_ready = on_ready
         self._held = b""
 
     def feed(self, data: bytes) -> tuple[bytes, int | None]:
@@ -54,7 +52,13 @@ class EndMark:
         if at >= 0:
             end = data.find(b"\x07", at)
             if end >= 0:
-                return data[:at], int(data[at + len(self._start) : end])
+                word = data[at + len(self._start) : end]
+                if word != b"ready":
+                    return data[:at], int(word)
+                if self._on_ready:
+                    self._on_ready()
+                out, code = self.feed(data[end + 1 :])
+                return data[:at] + out, code
         else:
             at = data.rfind(b"\x1b", -len(self._start))
             if at < 0 or not self._start.startswith(data[at:]):
@@ -96,13 +100,15 @@ class Carrier:
         first: bytes of the stream that came with the answer's head.
         tty: the session has a terminal: one raw stream; else stdout and stderr in frames.
         stdin: whether standard input is passed on.
-        mark: the session's end mark if it may end while the container goes on.
+        mark: the session's id.
+        on_ready: for a container's first session: called when others may join it. The holder
+            also writes the exit code then, as the session may end while the container goes on.
         watched: descriptors with what to do when they can be read; a callback may raise.
         on_resize: called when the terminal has changed its size.
 
     Attributes:
-        refusal: the stream's beginning, held back, where it looks as if the engine has said that
-            nothing was started; empty otherwise, and in a container's first session.
+        begun: whether the session runs, as far as is known. Until an exec says so, standard input
+            is left where it is, and what comes is held back: it is the engine that speaks.
     """
 
     def __init__(
@@ -112,7 +118,8 @@ class Carrier:
         *,
         tty: bool,
         stdin: bool,
-        mark: str = "",
+        mark: str,
+        on_ready: Callable[[], None] | None = None,
         watched: dict[int, Callable[[], None]] | None = None,
         on_resize: Callable[[], None] | None = None,
     ) -> None:
@@ -120,12 +127,14 @@ class Carrier:
         self._first = first
         self._tty = tty
         self._stdin = stdin
-        self._marks = {n: EndMark(mark) for n in ((STDOUT,) if tty else (STDOUT, STDERR)) if mark}
+        self.begun = on_ready is not None
+        self._opening = Marks(mark, self._begin)
+        self._held: list[tuple[int, bytes]] = []
+        streams = (STDOUT,) if tty else (STDOUT, STDERR)
+        self._marks = {n: Marks(mark, on_ready) for n in streams if on_ready}
         self._code: int | None = None
         self._watched = dict(watched or {})
         self._on_resize = on_resize
-        self.refusal = b""
-        self._expects_refusal = not mark
         self._poll = select.poll()
         self._frame = (STDOUT, 0)
         self._head = b""
@@ -151,12 +160,9 @@ class Carrier:
         poll.register(wake, _READ)
         before = _signal.signal(_signal.SIGWINCH, lambda *_: None)
         _signal.set_wakeup_fd(waker)
-        if self._stdin and self._tty:
-            poll.register(STDIN, _READ)
-        elif self._stdin:
-            import _thread
-
-            _thread.start_new_thread(self._carry_stdin, (stop,))
+        self._stop = stop
+        if self.begun:
+            self._begin()
         try:
             if self._first and self._output(memoryview(self._first)):
                 return self._code
@@ -169,11 +175,8 @@ class Carrier:
                         continue
                     if descriptor == sock:
                         data = self._block[: self._sock.recv_into(self._block)]
-                        if self._expects_refusal and _REFUSED in bytes(data):
-                            self.refusal = bytes(data)
-                        elif not data or self._output(data):
+                        if not data or self._output(data):
                             return self._finish()
-                        self._expects_refusal = False
                     elif descriptor == wake:
                         signals = os.read(wake, 64)
                         if _signal.SIGWINCH in signals and self._on_resize:
@@ -189,8 +192,20 @@ class Carrier:
             _signal.set_wakeup_fd(-1)
             _signal.signal(_signal.SIGWINCH, before)
             os.close(stopper)  # ends the helper thread before it reads what is the next program's
-            for descriptor in (wake, waker):
-                os.close(descriptor)
+            for descriptor in (wake, waker, self._stop):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def _begin(self) -> None:
+        """Carry standard input from now on."""
+        self.begun = True
+        if self._stdin and self._tty:
+            self._poll.register(STDIN, _READ)
+        elif self._stdin:
+            import _thread
+
+            stop, self._stop = self._stop, -1  # the thread's own
+            _thread.start_new_thread(self._carry_stdin, (stop,))
 
     def _keys(self) -> None:
         """Pass on what was typed; leave it where it is while the engine takes no more.
@@ -266,6 +281,9 @@ class Carrier:
 
     def _emit(self, target: int, pieces: list[memoryview]) -> bool:
         """Write to one of our streams, looking for its end mark."""
+        if not self.begun:
+            self._emit_late(target, b"".join(pieces))
+            return False
         mark = self._marks.get(target)
         if mark is None:
             if not self._code_known():
@@ -280,9 +298,21 @@ class Carrier:
             return not self._marks
         return False
 
-    def pass_refusal(self) -> None:
-        """Write what was held back because the engine may have said it, not the command."""
-        self._output(memoryview(self.refusal))
+    def _emit_late(self, target: int, data: bytes) -> None:
+        """Hold back what comes before the session has begun."""
+        if target == STDOUT:
+            data, _ = self._opening.feed(data)
+            if self.begun:
+                data += self._opening.rest()
+        self._held.append((target, data))
+        if self.begun:
+            self.pass_held()
+
+    def pass_held(self) -> None:
+        """Write what was held back."""
+        for target, data in self._held:
+            write_all(target, [memoryview(data)])
+        self._held = []
 
     def _code_known(self) -> bool:
         """Whether the command has ended; background jobs' later output is not its own."""

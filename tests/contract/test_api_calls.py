@@ -67,7 +67,6 @@ def test_launches_and_listings_ask_little(
             "POST /containers/ID/kill",  # once: from now on the sandbox outlives its first session
             "POST /containers/ID/exec",
             "POST /exec/ID/start",
-            "POST /containers/ID/kill",  # once more, when its traps are surely set
             "GET /exec/ID/json",
         ]
         assert counted.run("--", "true", cwd=project).code == 0

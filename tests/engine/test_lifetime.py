@@ -95,6 +95,24 @@ def test_fifty_at_once_in_ten_projects(claudy: Claudy, tmp_path: Path) -> None:
         assert_nothing_left(claudy, project)
 
 
+def test_joined_before_the_first_process_handles_signals(
+    claudy: Claudy, engine: Engine, project: Path, tmp_path: Path, label: str
+) -> None:
+    # The first process takes a second to come to its shell, and a joiner two to the command.
+    slow = "#!/bin/busybox sh\n[ $$ = 1 ] || busybox sleep 1\nbusybox sleep 1\nexec busybox sh"
+    (tmp_path / "sh").write_text(slow + ' "$@"\n')
+    (tmp_path / "sh").chmod(0o755)
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY sh /slow\nRUN mv /slow /bin/sh\n")
+    image = engine.cli("build", "--quiet", f"--label={label}", str(tmp_path)).stdout.strip()
+    words = (*NONE, "--image", image, "--")
+    with claudy.start(*words, "busybox", "sleep", "0.3", cwd=project) as first:
+        claudy.sandboxes(project).wait_running()
+        joined = claudy.run(*words, "busybox", "echo", "joined", cwd=project)
+        assert (joined.code, joined.text) == (0, "joined\n"), joined.said
+        assert first.wait(LINGERING) == 0
+    assert_nothing_left(claudy, project)
+
+
 def test_removed_under_a_session(claudy: Claudy, engine: Engine, project: Path) -> None:
     with claudy.start(*NONE, "--", "cat", cwd=project) as session:
         claudy.sandboxes(project).wait_running()

@@ -109,7 +109,7 @@ def test_both_spellings_make_the_same_container(
         "POST",
         "/containers/create",
         {"name": f"body-{suffix}"},
-        create_body(replace(plan, name=f"body-{suffix}"), session),
+        create_body(replace(plan, name=f"body-{suffix}"), replace(session, id="")),
     )
     argv = docker_run(replace(plan, name=f"line-{suffix}"), session)
     assert argv[:2] == ["docker", "run"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claudy.containers.logs import split_frames
-from claudy.sandbox.stream import EndMark
+from claudy.sandbox.stream import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,23 +42,30 @@ def cut(data: bytes, lengths: list[int]) -> Iterator[bytes]:
         yield data
 
 
-@given(_PIECES, st.integers(0, 255), _CUTS)
-def test_the_mark_is_found_and_the_rest_passes(
-    output: bytes, code: int, lengths: list[int]
+@given(_PIECES, _PIECES, st.integers(0, 255), _CUTS)
+def test_the_marks_are_found_and_the_rest_passes(
+    before: bytes, output: bytes, code: int, lengths: list[int]
 ) -> None:
-    mark = EndMark(SESSION)
+    ready: list[bytes] = []
     passed, found = b"", None
-    for piece in cut(output + MARK + b"%d\x07" % code, lengths):
+
+    def on_ready() -> None:
+        ready.append(passed)
+
+    mark = Marks(SESSION, on_ready)
+    for piece in cut(before + MARK + b"ready\x07" + output + MARK + b"%d\x07" % code, lengths):
         assert found is None
         out, found = mark.feed(piece)
         passed += out
     assert found == code
-    assert passed == output
+    assert passed == before + output
+    assert len(ready) == 1
+    assert before.startswith(ready[0])
 
 
 @given(_PIECES, _CUTS)
 def test_without_a_mark_everything_passes(output: bytes, lengths: list[int]) -> None:
-    mark = EndMark(SESSION)
+    mark = Marks(SESSION)
     passed = b""
     for piece in cut(output, lengths):
         out, code = mark.feed(piece)
@@ -70,7 +77,7 @@ def test_without_a_mark_everything_passes(output: bytes, lengths: list[int]) -> 
 
 @given(_PIECES, _CUTS)
 def test_little_is_held_back(output: bytes, lengths: list[int]) -> None:
-    mark = EndMark(SESSION)
+    mark = Marks(SESSION)
     seen = passed = 0
     for piece in cut(output, lengths):
         seen += len(piece)
@@ -80,7 +87,7 @@ def test_little_is_held_back(output: bytes, lengths: list[int]) -> None:
 
 def test_the_mark_of_another_session_is_output() -> None:
     other = MARK.replace(b"0123", b"9999") + b"0\x07"
-    assert EndMark(SESSION).feed(other) == (other, None)
+    assert Marks(SESSION).feed(other) == (other, None)
 
 
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=300)), max_size=8), _CUTS)
