@@ -65,10 +65,11 @@ def leave(
     try:
         seat.leave()
         record = seat.read()
+        others = seat.others()  # asked in any case: it strikes out those that were killed
         if gone:
-            if record.get("id") == container or not seat.others():
+            if record.get("id") == container or not others:
                 forget(engine, seat, record, guard)
-        elif not seat.others() and not record.get("keep"):
+        elif not others and not record.get("keep"):
             remove_own(engine, container)
             forget(engine, seat, record, guard)
         elif signal:

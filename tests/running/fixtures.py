@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.shell import wait_for
+from tests.engines.shell import EngineError, wait_for
 from tests.running.program import Claudy
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ def project(tmp_path: Path, claudy: Claudy) -> Iterator[Path]:
 def assert_nothing_left(claudy: Claudy, project: Path) -> None:
     """Fail if a project's sandbox, or its entry in the registry, is still there after 5 s."""
     claudy.sandboxes(project).wait_gone(LINGERING)
-    wait_for(lambda: not registry_entries(claudy, project), LINGERING, "the registry to be empty")
+    try:
+        wait_for(lambda: not registry_entries(claudy, project), LINGERING, "an empty registry")
+    except EngineError as error:
+        left = [str(f) for e in registry_entries(claudy, project) for f in (e, *e.rglob("*"))]
+        raise AssertionError(f"left in the registry: {' '.join(left)}") from error
 
 
 def registry_entries(claudy: Claudy, project: Path) -> list[Path]:
