@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 PATIENCE = 120.0
+_SILENCE = 0.1  # seconds: a shell that paints its line paints on
 ROWS, COLUMNS = 40, 120
 # Python ignores the first two, and nohup the third; a program started from a shell does not.
 _DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP)
@@ -160,6 +161,12 @@ class Terminal:
         found = bytes(self._seen[:at])
         del self._seen[: at + len(text)]
         return found
+
+    def settle(self) -> None:
+        """Wait until the program prints nothing more, and drop what it has printed."""
+        while self._read(time.perf_counter() + _SILENCE):
+            pass
+        self._seen.clear()
 
     def type(self, text: bytes) -> float:
         """Type something and return the time of that moment."""

@@ -99,9 +99,12 @@ def _tab(terminal: Terminal) -> Callable[[], float]:
     def measured() -> float:
         terminal.type(b"claudy doc")
         terminal.expect(b"doc")
+        terminal.settle()
         began = terminal.type(b"\t")
         took = terminal.expect(b"tor") - began
+        terminal.settle()
         terminal.type(b"\x15")  # empties the line
+        terminal.settle()
         return took
 
     return measured

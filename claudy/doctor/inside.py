@@ -132,7 +132,7 @@ def look_inside(context: Context) -> Inside:
     sentinel = f".claudy-doctor-{token}"
     text = files("claudy.doctor").joinpath("inside.sh").read_text(encoding="utf-8")
     session = Session(
-        id=token * 2,
+        id="",  # what is printed is the script's alone
         command=(
             *("sh", "-c", text, "claudy-doctor"),
             *(token, sentinel, f"sibling-of-{plan.name}", hostname),

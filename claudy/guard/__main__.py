@@ -24,5 +24,10 @@ def main(argv: list[str]) -> int:
         return error.exit_code
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run a guard with this process's arguments."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run()

@@ -15,7 +15,6 @@ import struct
 import threading
 import time
 from collections import deque
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from claudy.guard.refusal import Denied
@@ -160,6 +159,8 @@ class Forwarder:
 
 def _start(daemon: Daemon, sandbox: str) -> Answer:
     """Start the process and return the connection to its streams."""
+    from importlib.resources import files
+
     body = {
         "Cmd": [PERL, "-e", files("claudy.guard").joinpath("forward.pl").read_text("utf-8")],
         "Env": _ENV,

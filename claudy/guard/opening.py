@@ -15,19 +15,25 @@ if TYPE_CHECKING:
 
 FILE = "opening"
 LEDGER_FILE = "ledger.json"
+FROZEN = "frozen.json"  # what a guard has paused; see `claudy.guard.start`
 PUBLISHED = b'"published":true'  # as the ledger writes it
 
 
-def begin(settings: Settings) -> None:
-    """Make the file if the project has a container with published ports; it may not run."""
+def begin(settings: Settings) -> bool:
+    """Make the file if the project has a container with published ports; it may not run.
+
+    Returns:
+        Whether there is such a container.
+    """
     end(settings)
     try:
         with open(f"{settings.ledger}/{LEDGER_FILE}", "rb") as file:
             if PUBLISHED not in file.read():
-                return
+                return False
         os.close(os.open(_path(settings), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError:
-        pass  # no ledger, no ports; and nobody waits for a file that can't be made
+        return False  # no ledger, no ports; and nobody waits for a file that can't be made
+    return True
 
 
 def end(settings: Settings) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import random
 import socket
 from typing import TYPE_CHECKING
 
@@ -80,6 +79,8 @@ def hidden(
 
 def _free(addresses: Sequence[str], *, udp: bool) -> int:
     """Return a port that is free on all addresses just now."""
+    import random
+
     number = 0
     for _ in range(_TRIES):
         number = random.randint(*_EPHEMERAL)  # noqa: S311 - not a secret

@@ -41,14 +41,21 @@ def pass_all(source: Watched, sink: socket.socket) -> None:
         return
     reader, writer = pipe
     try:
-        source.wait()
-        while size := os.splice(source.fileno(), writer, _PIPE):
+        while size := _fill(source, writer):
             while size:
                 size -= os.splice(reader, sink.fileno(), size)
-            source.wait()
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def _fill(source: Watched, writer: int) -> int:
+    """Take what the source has sent into an empty pipe; look at the client only while waiting."""
+    while True:
+        try:
+            return os.splice(source.fileno(), writer, _PIPE, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            source.wait()
 
 
 def _pipe() -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard.mounts import SUBPATH_API
+from claudy.guard.opening import FROZEN
 from claudy.guard.refusal import refused
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from claudy.guard.options import Settings
     from claudy.guard.paths import Workspace
 
-LOCK, FROZEN = "start.lock", "frozen.json"
+LOCK = "start.lock"
 
 
 class Starter:

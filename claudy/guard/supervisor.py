@@ -6,10 +6,10 @@ up, also after it has died. The supervisor only waits; it never reads what the s
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import fcntl
 import os
-import signal
 import time
 
 from claudy.errors import ClaudyError
@@ -26,7 +26,10 @@ ENDED = 77  # a worker's exit status when the sandbox is gone
 _MIN_LIFE = 1.0
 _PAUSE = 0.2
 _FAREWELL = 5.0
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_FEW_CORES = 4
+_HOLD = 1.0  # seconds
+_LOOK = 100  # milliseconds
+_SIGNALS = {_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP}
 
 
 def listen(settings: Settings) -> tuple[_socket.socket, Place]:
@@ -89,6 +92,13 @@ class Place:
 
     def __init__(self, directory: str, name: str, inode: int) -> None:
         self._directory, self._name, self._inode = directory, name, inode
+
+    def is_taken(self) -> bool:
+        """Whether the socket is still where it was put."""
+        try:
+            return os.lstat(f"{self._directory}/{self._name}").st_ino == self._inode
+        except OSError:
+            return False
 
     def clear(self) -> None:
         """Remove the socket if it is still there; before the listener is closed.
@@ -164,13 +174,15 @@ def run(settings: Settings) -> int:
     """Serve until the sandbox is gone or SIGTERM comes; return an exit status."""
     keeper = _Keeper()
     listener, place = listen(settings)
-    opening.begin(settings)
+    urgent = opening.begin(settings) or os.path.exists(f"{settings.ledger}/{opening.FROZEN}")
     if settings.ready_fd >= 0:
         os.write(settings.ready_fd, b"ready\n")
         if settings.ready_fd > 2:  # noqa: PLR2004 - not the standard streams
             os.close(settings.ready_fd)
     try:
-        return _supervise(listener, settings, keeper)
+        if not urgent:
+            _hold(listener, place, keeper)
+        return _supervise(listener, settings, keeper, place)
     finally:
         opening.end(settings)
         place.clear()  # before the next guard can think that nobody listens
@@ -184,26 +196,46 @@ class _Keeper:
         self.child = 0
         self.stopping = False
         for number in _SIGNALS:
-            signal.signal(number, self._stop)
+            _signal.signal(number, self._stop)
 
     def _stop(self, _signum: int, _frame: object) -> None:
         self.stopping = True
         if self.child:
-            os.kill(self.child, signal.SIGTERM)
+            os.kill(self.child, _signal.SIGTERM)
 
 
-def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper) -> int:
+def _hold(listener: _socket.socket, place: Place, keeper: _Keeper) -> None:
+    """Leave the cores to the engine that is starting the sandbox, if there are few.
+
+    Until somebody connects, or a little longer than it takes; a command like `true` has ended by
+    then, its launcher has removed the socket, and no worker is needed at all.
+    """
+    if (os.cpu_count() or 1) >= _FEW_CORES:
+        return
+    import select
+
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    until = time.monotonic() + _HOLD
+    while time.monotonic() < until and not keeper.stopping and place.is_taken():
+        if poll.poll(_LOOK):
+            return
+
+
+def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, place: Place) -> int:
+    if not place.is_taken():
+        return 0
     while True:
         began = time.monotonic()
         # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _SIGNALS)
         if keeper.stopping:
             break
         supervisor = os.getpid()
         keeper.child = os.fork()
         if not keeper.child:
             _be_worker(listener, settings, supervisor)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
         _, status = os.waitpid(keeper.child, 0)
         keeper.child = 0
         if os.waitstatus_to_exitcode(status) == ENDED:
@@ -218,8 +250,8 @@ def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) ->
     try:
         _die_with(supervisor)
         for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            _signal.signal(number, _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
         import socket
         import threading
 
@@ -247,6 +279,6 @@ def _die_with(supervisor: int) -> None:
     import ctypes
 
     parent_death_signal = 1
-    ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(parent_death_signal, _signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)  # it was killed before the kernel was asked

@@ -1,4 +1,4 @@
-"""The worker: accepts connections and gives each a thread, and one request."""
+"""The worker: threads that accept a connection each, and answer the one request on it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 1024
 STACK = 256 * 1024
+_SPARE = 4  # threads that stay to wait for connections: to start one takes a tenth of a request
+_PAUSE = 0.05
 
 
 def make_services(settings: Settings) -> Services:
@@ -60,20 +62,69 @@ def make_services(settings: Settings) -> Services:
 def serve(listener: socket.socket, services: Services) -> None:
     """Accept connections for ever."""
     threading.stack_size(STACK)
-    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
     _recover(services)
     services.localhost.begin()
-    while True:
-        places.acquire()
+    _Threads(listener, services).keep()
+
+
+class _Threads:
+    """Threads that accept and answer; one more whenever nobody is left to accept.
+
+    Args:
+        listener: where connections come in; those beyond `MAX_CONNECTIONS` wait in its backlog.
+        services: what handlers work with.
+    """
+
+    def __init__(self, listener: socket.socket, services: Services) -> None:
+        self._listener, self._services = listener, services
+        self._lock = threading.Lock()
+        self._accepting = self._answering = 0
+        self._wanted = threading.Event()
+
+    def keep(self) -> None:
+        """See to it for ever that somebody accepts."""
+        self._wanted.set()
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            self._provide()
+            if self._wanted.is_set():
+                time.sleep(_PAUSE)
+
+    def _provide(self) -> None:
+        """Start a thread if nobody accepts; where none can be had, ask for it later."""
+        with self._lock:
+            if self._accepting or self._answering >= MAX_CONNECTIONS:
+                return
+            self._accepting += 1
         try:
-            sock, _ = listener.accept()
             # `threading.Thread` would wait here until the thread has begun.
-            _thread.start_new_thread(_one, (sock, services, places))
-        except (OSError, RuntimeError) as error:
-            # Out of descriptors: those who wait do so in the backlog.
-            places.release()
-            services.audit.event(f"accept: {error}")
-            threading.Event().wait(0.05)
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError as error:
+            with self._lock:
+                self._accepting -= 1
+            self._services.audit.event(f"thread: {error}")
+            self._wanted.set()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError as error:
+                # Out of descriptors: those who wait do so in the backlog.
+                self._services.audit.event(f"accept: {error}")
+                time.sleep(_PAUSE)
+                continue
+            with self._lock:
+                self._accepting -= 1
+                self._answering += 1
+            self._provide()
+            _one(sock, self._services)
+            with self._lock:
+                self._answering -= 1
+                if self._accepting >= _SPARE:
+                    return
+                self._accepting += 1
 
 
 def _recover(services: Services) -> None:
@@ -86,7 +137,7 @@ def _recover(services: Services) -> None:
         services.audit.event(f"recover: {error}")
 
 
-def _one(sock: socket.socket, services: Services, places: threading.BoundedSemaphore) -> None:
+def _one(sock: socket.socket, services: Services) -> None:
     client = Client(sock)
     method, target = "?", "?"
     try:
@@ -111,7 +162,6 @@ def _one(sock: socket.socket, services: Services, places: threading.BoundedSemap
         _tell(client, 500, "claudy guard: this request is not understood.", head=method == "HEAD")
     finally:
         client.close()
-        places.release()
 
 
 def _tell(client: Client, status: int, message: str, *, head: bool) -> None:

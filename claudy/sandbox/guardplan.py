@@ -62,7 +62,8 @@ def plan_guard(
         if os.path.exists(f"{state}/{MARK}"):
             os.unlink(f"{state}/{MARK}")
     # -P: a directory named `claudy` in the project must never be what is imported.
-    argv = [sys.executable, "-P", "-m", "claudy.guard", "serve"]
+    # Not -m: what finds the module takes a fifth of the time until the guard listens.
+    argv = [sys.executable, "-P", "-c", "from claudy.guard.__main__ import run; run()", "serve"]
     places = {
         "listen": f"{directory}/docker.sock",
         "upstream": upstream,

@@ -154,7 +154,7 @@ def test_the_session_holder_is_where_the_launcher_expects_it(inside: Any) -> Non
         "init",
     ]
     # Exit code of the command that it starts.
-    assert inside("/usr/libexec/claudy/init s '' '' sh -c 'exit 7'; echo $?").strip() == "7"
+    assert inside("/usr/libexec/claudy/init '' '' '' sh -c 'exit 7'; echo $?").strip() == "7"
 
 
 def test_docker_inside_is_the_host_daemon(engine: Engine, inside: Any) -> None:

@@ -26,9 +26,10 @@ MAX_MESSAGE = 16 * 1024 * 1024
 MAX_STREAMS = 256
 PARKED_MS = 20
 PREFIX = 5  # compression flag and length of a gRPC message
-UNIMPLEMENTED, DENIED_STATUS = 12, 7
+OK_STATUS, UNIMPLEMENTED, DENIED_STATUS = 0, 12, 7
 _PASSED = {"grpc-timeout", "buildkit-controlapi-buildid"}
 _HIDDEN = {":status", "date"}
+_REFUSED = "claudy guard: this build was refused."
 
 
 class NotYet(Exception):
@@ -42,12 +43,14 @@ class Call:
         path: the method.
         headers: of the client's request.
         request: the message so far.
+        build: ref of the build that it is about, set by the check; empty: of none.
         finish: what to do with a whole answer before it is passed on; None: a stream.
     """
 
     def __init__(self, path: str, headers: dict[str, str]) -> None:
         self.path, self.headers = path, headers
         self.request = bytearray()
+        self.build = ""
         self.finish: Callable[[bytes], None] | None = None
         self.upstream = 0
         self.answer = bytearray()
@@ -62,8 +65,8 @@ class Mediator:
     Args:
         client: its socket.
         daemon: a connection of its own, already upgraded.
-        check: returns the message to forward, sets `call.finish`; raises Denied. LookupError means
-            that the call is not offered.
+        check: returns the message to forward, sets `call.finish`; raises Denied or NotYet.
+            LookupError means that the call is not offered.
         refusal: told about what is refused.
     """
 
@@ -82,6 +85,7 @@ class Mediator:
         self._check, self._refusal = check, refusal
         self._calls: dict[int, Call] = {}
         self._parked: list[int] = []
+        self._refused: set[str] = set()
         self._by_upstream: dict[int, int] = {}
 
     def run(self, *, first_down: bytes, first_up: bytes) -> None:
@@ -168,7 +172,10 @@ class Mediator:
         try:
             message = self._check(call, _message(bytes(call.request)))
         except NotYet:
-            self._parked.append(stream)
+            if call.build in self._refused:
+                self._fail(stream, DENIED_STATUS, _REFUSED)
+            else:
+                self._parked.append(stream)
             return
         except LookupError:
             self._fail(stream, UNIMPLEMENTED, f"claudy guard: {call.path} is not offered here.")
@@ -176,6 +183,10 @@ class Mediator:
         except Denied as denied:
             self._refusal(call.path, denied)
             self._fail(stream, DENIED_STATUS, denied.message)
+            self._end_build(call.build)
+            return
+        if call.build in self._refused:
+            self._fail(stream, OK_STATUS, "")
             return
         call.upstream = self._up.get_next_available_stream_id()
         self._by_upstream[call.upstream] = stream
@@ -196,6 +207,20 @@ class Mediator:
         for start in range(0, len(data), size):
             self._up.send_data(call.upstream, data[start : start + size])
         self._up.end_stream(call.upstream)
+
+    def _end_build(self, build: str) -> None:
+        """End what goes on for a build that was refused: its client waits for that.
+
+        Without an error, which would be told instead of the refusal.
+        """
+        if not build:
+            return
+        self._refused.add(build)
+        for stream, call in list(self._calls.items()):
+            if call.build == build and call.upstream:
+                self._by_upstream.pop(call.upstream, None)
+                self._up.reset_stream(call.upstream, h2.errors.ErrorCodes.CANCEL)
+                self._fail(stream, OK_STATUS, "")
 
     def _fail(self, stream: int, status: int, text: str) -> None:
         call = self._calls.pop(stream, None)

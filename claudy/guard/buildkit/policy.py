@@ -155,6 +155,13 @@ def solve(data: bytes, namespace: str) -> Solve:
     )
 
 
+def ref_of(data: bytes) -> str:
+    """Return the ref that a message begins with, whatever else it says; empty without one."""
+    size = data[1] if data[:1] == b"\x0a" and len(data) > 1 else 0
+    ref = data[2 : 2 + size].decode("ascii", "replace")
+    return ref if REF.fullmatch(ref) else ""
+
+
 def bridge_solve(data: bytes, namespace: str) -> bytes:
     """Check an LLBBridge.Solve and return it.
 

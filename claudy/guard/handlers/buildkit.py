@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from claudy.digest import sha256
 from claudy.guard.handlers import tags
 from claudy.guard.refusal import invalid, refused
 from claudy.guard.relay import relay
@@ -44,7 +44,7 @@ def session(x: Exchange) -> None:
     key = f"{x.services.settings.project}\0{found.get(f'{_EXPOSE}sharedkey', '')}"
     headers["X-Docker-Expose-Session-Uuid"] = uuid
     headers["X-Docker-Expose-Session-Name"] = name
-    headers["X-Docker-Expose-Session-Sharedkey"] = hashlib.sha256(key.encode()).hexdigest()
+    headers["X-Docker-Expose-Session-Sharedkey"] = sha256(key.encode()).hexdigest()
     methods = [
         word for word in x.head.all_values(f"{_EXPOSE}grpc-method") if _METHODS.fullmatch(word)
     ]
@@ -86,7 +86,7 @@ class _Builds:
     def __init__(self, x: Exchange) -> None:
         self._x = x
         settings = x.services.settings
-        self._namespace = hashlib.sha256(settings.project.encode()).hexdigest()[:16]
+        self._namespace = sha256(settings.project.encode()).hexdigest()[:16]
 
     def refusal(self, path: str, denied: Denied) -> None:
         """Write a refusal down."""
@@ -98,6 +98,7 @@ class _Builds:
         Raises:
             LookupError: the call is not offered.
             Denied: it is refused.
+            NotYet: its build is not begun.
         """
         from claudy.guard.buildkit import policy
         from claudy.guard.buildkit.mediator import NotYet
@@ -109,14 +110,17 @@ class _Builds:
         if build and not sessions.knows_build(build):
             if not policy.REF.fullmatch(build):
                 raise invalid("a malformed build id")
+            call.build = build
             raise NotYet
         if call.path == policy.SOLVE:
+            call.build = policy.ref_of(data)
             return self._solve(call, data)
         if call.path == policy.BRIDGE_SOLVE:
             return policy.bridge_solve(data, self._namespace)
         if call.path in policy.EMPTY:
             return b""
         if call.path.endswith("/Status"):
+            call.build = policy.ref_of(data)
             return policy.status(data)
         if not build:
             raise invalid("a call without a build")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from claudy.guard import archive, strictjson, views
+from claudy.guard import strictjson, views
 from claudy.guard.handlers import pruning, tags
 from claudy.guard.policy.create import commit_body
 from claudy.guard.policy.references import is_image_ref
@@ -14,6 +14,7 @@ from claudy.guard.refusal import BAD_REQUEST, Denied, invalid, missing, refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from claudy.guard.archive import Parcel
     from claudy.guard.exchange import Exchange
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
@@ -228,6 +229,8 @@ def _last_id(raw: bytes) -> str:
 
 def load(x: Exchange) -> None:
     """Load images from an archive that is unpacked and packed again without its tags."""
+    from claudy.guard import archive
+
     before = tags.all_images(x)
     with archive.spooled(x.client.upload()) as parcel:
         for wanted in parcel.tags:
@@ -247,7 +250,7 @@ def load(x: Exchange) -> None:
 
 
 def _loaded(
-    x: Exchange, parcel: archive.Parcel, raw: bytes, before: frozenset[str]
+    x: Exchange, parcel: Parcel, raw: bytes, before: frozenset[str]
 ) -> Iterator[dict[str, Any]]:
     for text in raw.split(b"\n"):
         entry = json.loads(text) if text.strip() else {}

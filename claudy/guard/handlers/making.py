@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from typing import TYPE_CHECKING
 
 from claudy.guard.ledger import TOKEN_LABEL
@@ -18,7 +18,7 @@ _LISTS = {"containers": "/containers/json", "networks": "/networks", "volumes": 
 
 def new_token() -> str:
     """Return a secret that nobody in the sandbox can know before its object exists."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def marks(settings: Settings, token: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard.refusal import BAD_REQUEST, invalid
@@ -135,6 +134,8 @@ def _moment(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
+    from datetime import datetime
+
     try:
         return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", text)).timestamp()
     except ValueError:

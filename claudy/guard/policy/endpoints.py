@@ -7,6 +7,7 @@ forwarded (`image`: of a visible one; `new…`: checked by its handler).
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -489,13 +490,14 @@ ENDPOINTS = (
 _PARTS = {"image": r".+", "ownref": r".+", "newimage": r".+"}
 
 
+@functools.cache
 def _pattern(path: str) -> re.Pattern[str]:
     escaped = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{_PARTS.get(m[1], '[^/]+')})", path)
     return re.compile(escaped)
 
 
-_COMPILED = tuple((row, _pattern(row.path)) for row in ENDPOINTS)
 _EXACT = {(row.method, row.path): row for row in ENDPOINTS if "{" not in row.path}
+_OTHERS = tuple((row.path.partition("{")[0], row) for row in ENDPOINTS if "{" in row.path)
 
 
 def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
@@ -503,7 +505,11 @@ def find(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
     exact = _EXACT.get((method, path))
     if exact is not None:
         return exact, {}
-    for row, pattern in _COMPILED:
-        if row.method == method and (found := pattern.fullmatch(path)):
+    for start, row in _OTHERS:
+        if (
+            row.method == method
+            and path.startswith(start)
+            and (found := _pattern(row.path).fullmatch(path))
+        ):
             return row, found.groupdict()
     return None

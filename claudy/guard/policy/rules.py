@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -148,14 +149,17 @@ def integer(low: int = 0, high: int = 2**63 - 1) -> Rule:
     return check
 
 
+# On first use: a guard starts beside an engine that starts a container, and needs few of them.
+_compiled = functools.cache(re.compile)
+
+
 def text(pattern: str = "", limit: int = MAX_TEXT) -> Rule:
     """Return the rule of a text; a pattern must match it whole."""
-    compiled = re.compile(pattern) if pattern else None
 
     def check(value: Any, _: Context) -> str:
         if not isinstance(value, str) or len(value) > limit or "\0" in value:
             raise No("not a text")
-        if compiled and not compiled.fullmatch(value):
+        if pattern and not _compiled(pattern).fullmatch(value):
             raise No(repr(value[:60]))
         return value
 

@@ -110,7 +110,8 @@ def test_a_session_without_a_terminal_is_carried() -> None:
         "import socket, sys\n"
         "from claudy.sandbox.stream import Carrier\n"
         "sock = socket.socket(fileno=int(sys.argv[1]))\n"
-        f"code = Carrier(sock, b'', tty=False, stdin=True, mark={SESSION!r}).run()\n"
+        f"carrier = Carrier(sock, b'', tty=False, stdin=True, mark={SESSION!r}, on_ready=print)\n"
+        "code = carrier.run()\n"
         "sys.exit(100 + code)\n"
     )
     ours, theirs = socket.socketpair()
