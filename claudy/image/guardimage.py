@@ -36,7 +36,14 @@ LABEL claudy.image=guard
 ENTRYPOINT ["python3", "-P", "-m", "claudy.guard", "serve"]
 """
 # What the guard imports: its own folder, and these.
-_MODULES = ("__init__.py", "errors.py", "record.py", "engine/__init__.py", "engine/wire.py")
+_MODULES = (
+    "__init__.py",
+    "digest.py",
+    "errors.py",
+    "record.py",
+    "engine/__init__.py",
+    "engine/wire.py",
+)
 _LIBRARIES = ("h11", "h2", "hpack", "hyperframe")
 
 

@@ -101,3 +101,38 @@ def test_only_the_command_line_prints() -> None:
 def test_every_module_and_public_function_says_what_it_is() -> None:
     for name, _, tree in parts():
         assert ast.get_docstring(tree), name
+
+
+def test_the_guards_image_has_all_that_the_guard_imports() -> None:
+    from claudy.image.guardimage import _MODULES
+
+    needed: set[str] = set()
+    looked = [name for name, part, _ in parts() if part == "guard"]
+    trees = {name: tree for name, _, tree in parts()}
+    while looked:
+        name = looked.pop()
+        # What else asks for more only where it is called, the guard does not call.
+        for module in modules(trees[name], deep=name.startswith("guard/")):
+            if not module.startswith("guard/") and module not in needed:
+                needed.add(module)
+                looked.append(module)
+    assert needed
+    assert not needed - set(_MODULES)
+
+
+def modules(tree: ast.Module, *, deep: bool) -> set[str]:
+    """Return the files of claudy that a module imports: when it is called, too, or at first."""
+    hidden = type_checking_only(tree)
+    nodes = [node for node in (ast.walk(tree) if deep else tree.body) if node not in hidden]
+    names = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    names |= {
+        f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+    names |= {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    files = {name.removeprefix("claudy.").replace(".", "/") for name in names if "claudy." in name}
+    return {
+        file
+        for name in files
+        for file in (f"{name}.py", f"{name}/__init__.py")
+        if (PACKAGE / file).is_file()
+    }

@@ -246,9 +246,11 @@ services:
     volumes: ["./conf:/conf", "cache:/cache"]
     depends_on: [db]
     restart: always
+    init: true
   db:
     image: busybox
     command: sh -c "echo db up; sleep 1000"
+    init: true
 volumes: {cache: {}}
 """
 

@@ -36,7 +36,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3
 def test_remote_engine(chosen: Claudy, project: Path, machine: Machine) -> None:
     """The machine's engine has other files: /workspace would be empty."""
     address = machine.address()
-    machine.start_engine(f"-H unix:///run/docker.sock -H tcp://{address}:2375")
+    machine.start_engine(f"--tls=false -H unix:///run/docker.sock -H tcp://{address}:2375")
     broken = chosen.with_environment(DOCKER_HOST=f"tcp://{address}:2375")
     found = diagnosed(broken, project)
     assert found["finding"] == "engine-remote"

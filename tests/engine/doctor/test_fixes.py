@@ -6,16 +6,21 @@ Installing, starting and clearing the way for an engine, and the group, are in `
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engine.small import small_tree
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.engines.engine import Engine
     from tests.running.program import Claudy, Done
 
+DOCKER = Path(__file__).parents[3] / "docker"
 DEAD = "claudy-dead-00000000"
 AN_HOUR_ON = """\
 import time
@@ -98,17 +103,34 @@ def test_leftovers_without_a_question(later: Claudy, project: Path, dead: str) -
 
 
 @pytest.fixture
-def imageless(claudy: Claudy, project: Path) -> Claudy:
-    """Return claudy on an engine that has lost its image; what is made from that goes first."""
-    found = entries(claudy.run("doctor", "--json", "image", cwd=project))["image"]
-    listed = [found["data"]["image"]]
-    for name in ("claudy-user", "hal9000"):
-        listed += claudy.engine.cli("images", "-q", name).stdout.split()
-    claudy.engine.cli("rmi", "-f", *dict.fromkeys(listed), check=False)
-    return claudy
+def imageless(claudy: Claudy, tmp_path: Path, label: str) -> Iterator[Claudy]:
+    """Return claudy on an engine that does not have its image, which is a small one.
+
+    Nor another version of it: those lose their names until the test is over.
+    """
+    cli = claudy.engine.cli
+    names = cli("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}", "hal9000").stdout
+    kept = dict(line.split() for line in names.splitlines())
+    for name, image in kept.items():
+        cli("tag", image, f"claudy-test-{name}")
+        cli("rmi", name)
+    root = tmp_path / "tree"
+    root.mkdir()
+    try:
+        with small_tree(root, label, claudy) as small:
+            shutil.copy(DOCKER / "claudy-init", root / "docker")
+            init = "/usr/libexec/claudy/init"
+            small.write(more=f"COPY claudy-init {init}\nRUN chmod 755 {init}")
+            yield small.command(claudy)
+    finally:
+        for name in kept:
+            cli("tag", f"claudy-test-{name}", name)
+            cli("rmi", f"claudy-test-{name}")
 
 
-def test_a_missing_image_is_built_and_claudy_launches(imageless: Claudy, project: Path) -> None:
+def test_a_missing_image_is_built_and_claudy_launches(
+    imageless: Claudy, project: Path, label: str
+) -> None:
     before = entries(imageless.run("doctor", "--json", "image", cwd=project))["image"]
     assert (before["status"], before["finding"]) == ("fail", "image-missing")
     with imageless.terminal("doctor", "--fix", "image", cwd=project) as declined:
@@ -123,8 +145,8 @@ def test_a_missing_image_is_built_and_claudy_launches(imageless: Claudy, project
     assert done.code == 0, done.said
     assert "changed image: fail -> ok" in done.text
     assert "Building hal9000:" in done.said
-    launch = imageless.run("--", "cat", "/etc/debian_version", cwd=project)
-    assert launch.code == 0, launch.said
+    launch = imageless.run("--", "cat", "/etc/label", cwd=project)
+    assert (launch.code, launch.text) == (0, f"{label}\n"), launch.said
 
 
 def test_the_guards_image_is_built_and_claudy_launches(claudy: Claudy, project: Path) -> None:
