@@ -1,4 +1,4 @@
-"""Commands that open no session: version, help, completion, ps, build-image with nothing to do."""
+"""Commands that open no session: version, help, completion, ps, doctor, an idle build-image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench.installed import TREE
 from bench.measure import Case, Contender, Target
 from bench.processes import Surroundings, Terminal, run
+from bench.sections.cold import RUN, docker_true
 from bench.stage import running
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def measure(bench: Bench, stage: Stage) -> None:
     bench.run(Case("--help", (claudy(stage, "--help"), bare, docker("--help", stage))))
     with running(stage):
         bench.run(Case("ps, one sandbox", (claudy(stage, "ps"), docker("ps", stage))))
+    bench.run(
+        Case(
+            "doctor, where all is well",
+            (claudy(stage, "doctor"), docker_true(stage)),
+            (Target("claudy doctor", 4.0, RUN),),
+            rounds=10,
+        )
+    )
     bench.run(Case("build-image, unchanged", (claudy(stage, "build-image"),), rounds=10))
 
 
