@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,9 @@ def as_json(run: Run) -> str:
         }
         for result in run.results
     ]
-    return json.dumps({"facts": dict(run.facts), "results": results}, indent=1)
+    text = json.dumps({"facts": dict(run.facts), "results": results}, indent=1)
+    # A list of numbers is one line: it is read, and compared, as a whole.
+    return re.sub(r"\[\s+([-0-9.,\s]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
 
 
 def from_json(text: str) -> Run:
