@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from claudy.doctor.resolving import resolvable_name
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from claudy.sandbox.start import Prepared
 
 LABEL = "claudy.doctor"
+_SCRIPT = f"{os.path.dirname(os.path.abspath(__file__))}/inside.sh"
 PREFIX = "claudy-doctor-"
 PATIENCE = 20.0  # seconds for the script; each part of it has its own, shorter time-out
 SIZE = (43, 117)  # rows and columns that no terminal has by default
@@ -108,7 +107,7 @@ def _launch(context: Context) -> Launch:
         progress=lambda _event: None,
     )
     launch = Launch(request, context.endpoint)
-    launch.rename(PREFIX + secrets.token_hex(8))
+    launch.rename(PREFIX + os.urandom(8).hex())
     context.on_undo(_close_engine, launch)
     return launch
 
@@ -130,7 +129,8 @@ def look_inside(context: Context) -> Inside:
     hostname = resolvable_name(prepared.settings)
     rows, columns = context.question.rows or SIZE[0], context.question.columns or SIZE[1]
     sentinel = f".claudy-doctor-{token}"
-    text = files("claudy.doctor").joinpath("inside.sh").read_text(encoding="utf-8")
+    with open(_SCRIPT, encoding="utf-8") as file:
+        text = file.read()
     session = Session(
         id="",  # what is printed is the script's alone
         command=(

@@ -79,10 +79,10 @@ sibling() {
         sed -n 's/.*"8080\/tcp":\[{[^]]*"HostPort":"\([0-9]*\)".*/\1/p')
     say sibling-port "$port"
     tries=0
-    while [ $tries -lt 30 ]; do
+    while [ $tries -lt 100 ]; do
         answer=$(curl -sS --max-time 3 "http://localhost:$port/" 2>&1) && break
         tries=$((tries + 1))
-        sleep 0.1
+        sleep 0.03
     done
     say sibling "$answer"
 }

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import posixpath
-import secrets
 import tarfile
 import time
 from typing import TYPE_CHECKING
@@ -98,7 +98,7 @@ def _derive(engine: Engine, base: Image, user: Account, wanted: str, reference: 
         "HostConfig": {"NetworkMode": "none"},
     }
     # Named, so that `claudy prune` knows it when claudy was killed before the end.
-    query: dict[str, str | int | bool] = {"name": f"{USER_REPOSITORY}-{secrets.token_hex(4)}"}
+    query: dict[str, str | int | bool] = {"name": f"{USER_REPOSITORY}-{os.urandom(4).hex()}"}
     container = engine.call("POST", "/containers/create", query, body)["Id"]
     try:
         archive = _user_files(engine, container, user)
