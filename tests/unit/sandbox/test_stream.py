@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,8 +106,6 @@ def test_frames_are_split(frames: list[tuple[int, bytes]], lengths: list[int]) -
 
 def test_a_session_without_a_terminal_is_carried() -> None:
     """In a process of its own: standard input, output and error are its real ones."""
-    import subprocess
-
     script = (
         "import socket, sys\n"
         "from claudy.sandbox.stream import Carrier\n"
@@ -142,3 +142,40 @@ def test_a_session_without_a_terminal_is_carried() -> None:
         assert child.wait() == 107
         child.stdout.close()
         child.stderr.close()
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_exec_takes_input_and_gives_output_once_it_has_begun(begins: bool) -> None:
+    """What comes before is the engine's; who opens the session anew finds all of the input."""
+    script = (
+        "import os, socket, sys\n"
+        "from claudy.sandbox.stream import Carrier\n"
+        "sock = socket.socket(fileno=int(sys.argv[1]))\n"
+        f"carrier = Carrier(sock, b'', tty=False, stdin=True, mark={SESSION!r})\n"
+        "carrier.run()\n"
+        "print(carrier.begun, os.read(0, 100), end='')\n"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        argv = [sys.executable, "-c", script, str(theirs.fileno())]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=pipe, stdout=pipe) as child:
+            theirs.close()
+            assert child.stdin
+            assert child.stdout
+            child.stdin.write(b"typed\n")
+            child.stdin.close()
+            sent = [b"said before. "]
+            if begins:
+                sent += [MARK + b"ready\x07", b"and after. "]
+            for data in sent:
+                ours.sendall(bytes([1, 0, 0, 0]) + len(data).to_bytes(4, "big") + data)
+            if begins:
+                assert ours.recv(100) == b"typed\n"
+            ours.shutdown(socket.SHUT_WR)
+            shown = child.stdout.read()
+            assert child.wait() == 0
+    if begins:
+        assert shown == b"said before. and after. True b''"
+    else:
+        assert shown == b"False b'typed\\n'"
