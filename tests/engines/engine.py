@@ -14,7 +14,7 @@ from tests.engines import daemon
 from tests.engines.api import Api
 from tests.engines.layout import KINDS, Place
 from tests.engines.room import command_in, holder_of
-from tests.engines.shell import EngineError
+from tests.engines.shell import EngineError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,13 +145,24 @@ class Engine:
         try:
             yield
         finally:
+            before = _links() if force else set()
             self.start()
+            # A daemon that was killed knows nothing of these once it is started again, and they
+            # answer for addresses that it gives to others.
+            for link in before & _links():
+                run(["ip", "link", "delete", link])
 
     def _own_place(self) -> Place:
         if self.place is None:
             message = "the machine's own engine is not the tests' to control"
             raise EngineError(message)
         return self.place
+
+
+def _links() -> set[str]:
+    """Return the ends of containers' cables on this room's bridge."""
+    shown = run(["ip", "-oneline", "link", "show", "master", "docker0"])
+    return {line.split()[1].partition("@")[0].rstrip(":") for line in shown.splitlines()}
 
 
 def find_engine(name: str, instance: str, settings: Path, *, shared: bool) -> Engine | None:
