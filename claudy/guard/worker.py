@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 1024
 STACK = 256 * 1024
-_SPARE = 4  # threads that stay to wait for connections: to start one takes a tenth of a request
+_SPARE = 4  # threads that stay to wait for connections, which then need not wait for a thread
 _PAUSE = 0.05
 
 

@@ -62,7 +62,7 @@ def plan_guard(
         if os.path.exists(f"{state}/{MARK}"):
             os.unlink(f"{state}/{MARK}")
     # -P: a directory named `claudy` in the project must never be what is imported.
-    # Not -m: what finds the module takes a fifth of the time until the guard listens.
+    # Not -m: `runpy` imports more than the guard does until it listens.
     argv = [sys.executable, "-P", "-c", "from claudy.guard.__main__ import run; run()", "serve"]
     places = {
         "listen": f"{directory}/docker.sock",

@@ -8,7 +8,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from tests.running.fixtures import LINGERING, assert_nothing_left
+from tests.running.fixtures import LINGERING, assert_nothing_left, registry_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,9 +69,9 @@ def test_recreate_asks_when_somebody_is_in_it(claudy: Claudy, project: Path) -> 
         assert session.wait(LINGERING) == 128 + signal.SIGKILL
 
 
-def test_one_after_the_other(claudy: Claudy, project: Path) -> None:
-    codes = [claudy.run(*NONE, "--", "true", cwd=project).code for _ in range(12)]
-    assert codes == [0] * 12
+def test_one_after_the_other_thirty_times(claudy: Claudy, project: Path) -> None:
+    codes = [claudy.run(*NONE, "--", "true", cwd=project).code for _ in range(30)]
+    assert codes == [0] * 30
 
 
 def test_fifty_at_once_in_ten_projects(claudy: Claudy, tmp_path: Path) -> None:
@@ -93,6 +93,19 @@ def test_fifty_at_once_in_ten_projects(claudy: Claudy, tmp_path: Path) -> None:
         seen = (project / "seen").read_text().split()
         assert sorted(map(int, seen)) == list(range(number, 50, 10))
         assert_nothing_left(claudy, project)
+
+
+def test_what_a_killed_session_left_is_cleared_by_the_last_one(
+    claudy: Claudy, project: Path
+) -> None:
+    with claudy.start(*NONE, "--", "cat", cwd=project) as session:
+        claudy.sandboxes(project).wait_running()
+        (entry,) = (one for one in registry_entries(claudy, project) if one.is_dir())
+        (entry / f"s-{'0' * 32}").touch()  # a seat whose lock nobody holds
+        assert session.stdin
+        session.stdin.close()
+        assert session.wait(LINGERING) == 0
+    assert_nothing_left(claudy, project)
 
 
 def test_joined_before_the_first_process_handles_signals(

@@ -145,24 +145,25 @@ class Engine:
         try:
             yield
         finally:
-            before = _links() if force else set()
+            before = self._links() if force else set()
             self.start()
             # A daemon that was killed knows nothing of these once it is started again, and they
             # answer for addresses that it gives to others.
-            for link in before & _links():
-                run(["ip", "link", "delete", link])
+            for link in before and before & self._links():
+                run(command_in(self._own_place(), ["ip", "link", "delete", link]))
+
+    def _links(self) -> set[str]:
+        """Return the ends of containers' cables on the bridge in its room."""
+        command = ["ip", "-oneline", "link", "show", "type", "veth"]
+        shown = run(command_in(self._own_place(), command)).splitlines()
+        ends = (line.split()[1] for line in shown if " master docker0 " in line)
+        return {end.partition("@")[0].rstrip(":") for end in ends}
 
     def _own_place(self) -> Place:
         if self.place is None:
             message = "the machine's own engine is not the tests' to control"
             raise EngineError(message)
         return self.place
-
-
-def _links() -> set[str]:
-    """Return the ends of containers' cables on this room's bridge."""
-    shown = run(["ip", "-oneline", "link", "show", "master", "docker0"])
-    return {line.split()[1].partition("@")[0].rstrip(":") for line in shown.splitlines()}
 
 
 def find_engine(name: str, instance: str, settings: Path, *, shared: bool) -> Engine | None:

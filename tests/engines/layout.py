@@ -13,9 +13,6 @@ CACHE = Path("/var/cache/claudy-test")
 TEMPORARY = Path("/tmp")  # noqa: S108 - asked about, not written to
 
 INSTANCE_VARIABLE = "CLAUDY_TEST_INSTANCE"
-SHARED_VARIABLE = "CLAUDY_TEST_SHARED"
-"""Directory of one run of the suite, for what one engine's tests leave another's."""
-
 ENGINE_VARIABLE = "CLAUDY_TEST_ENGINE"
 """Set in a room for the tests: the kind of its engine."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE, SHARED_VARIABLE
+from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,8 +126,7 @@ def _run_part(
     options = [*_WATCH, f"--override-ini=cache_dir={memory}", f"--junit-xml={report}"]
     command = [sys.executable, "-m", "pytest", "-q", *options, *arguments]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
-    environment |= {INSTANCE_VARIABLE: instance, SHARED_VARIABLE: str(reports)}
-    environment["PYTHONUNBUFFERED"] = "1"
+    environment |= {INSTANCE_VARIABLE: instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command,
         env=environment,

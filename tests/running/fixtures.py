@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.layout import SHARED_VARIABLE
 from tests.engines.shell import EngineError, wait_for
 from tests.running.program import Claudy
 
@@ -52,28 +49,10 @@ def claudy(
     docker = {"DOCKER_HOST": engine.host, "DOCKER_CONFIG": str(engine.settings)}
     environment = kept | docker | places(home)
     found = Claudy(claudy_command, environment, engine)
-    _provide_image(found)
+    # Once for an engine; after that a launch finds it.
+    built = found.run("build-image", cwd="/", timeout=900)
+    assert built.code == 0, built.said
     return found
-
-
-def _provide_image(claudy: Claudy) -> None:
-    """Have the image that launches find: built, or loaded as another engine's tests have built it.
-
-    That each engine builds it is what `test_image` and others show.
-    """
-    shared = os.environ.get(SHARED_VARIABLE)
-    with ExitStack() as stack:
-        saved = Path(shared, "image.tar") if shared else None
-        if saved:
-            lock = stack.enter_context(saved.with_suffix(".lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if saved.exists():
-                claudy.engine.cli("load", "--quiet", "--input", str(saved))
-        built = claudy.run("build-image", cwd="/", timeout=900)
-        assert built.code == 0, built.said
-        if saved and not saved.exists():
-            claudy.engine.cli("save", "--output", f"{saved}.new", built.text.strip())
-            Path(f"{saved}.new").rename(saved)
 
 
 def places(home: Path) -> dict[str, str]:

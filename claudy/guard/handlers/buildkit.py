@@ -113,7 +113,6 @@ class _Builds:
             call.build = build
             raise NotYet
         if call.path == policy.SOLVE:
-            call.build = policy.ref_of(data)
             return self._solve(call, data)
         if call.path == policy.BRIDGE_SOLVE:
             return policy.bridge_solve(data, self._namespace)
@@ -130,6 +129,7 @@ class _Builds:
         from claudy.guard.buildkit import policy
         from claudy.guard.buildkit.wire import decode
 
+        call.build = policy.ref_of(data)  # until it is allowed
         wanted = policy.solve(data, self._namespace)
         x = self._x
         if wanted.session and not x.services.sessions.has(wanted.session):
@@ -147,7 +147,7 @@ class _Builds:
             for name in names:
                 tags.put(x, image, name)
 
-        call.finish = finish
+        call.finish, call.build = finish, ""
         return wanted.data
 
 
