@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,6 @@ from tests.guard.raw import Answer, request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from tests.engines.engine import Engine
 
@@ -218,10 +219,23 @@ class Host:
             "log": request(
                 sock, "GET", f"/containers/{self.container}/logs?stdout=1&stderr=1"
             ).content,
-            "files": request(
-                sock, "GET", f"/containers/{self.container}/archive?path=/data"
-            ).content,
+            "files": self._files(),
         }
+
+    def _files(self) -> Any:
+        """Return the volume's files: where they are if that is here, which spares two processes."""
+        sock = self.engine.socket
+        if self.engine.place is None:
+            path = f"/containers/{self.container}/archive?path=/data"
+            return request(sock, "GET", path).content
+        top = Path(request(sock, "GET", f"/volumes/{self.volume}").json["Mountpoint"])
+        found = {}
+        for path in [top, *sorted(top.rglob("*"))]:
+            about = path.lstat()
+            content = path.read_bytes() if stat.S_ISREG(about.st_mode) else b""
+            owner = (about.st_uid, about.st_gid)
+            found[str(path)] = (about.st_mode, owner, about.st_mtime_ns, content)
+        return found
 
     def remove(self) -> None:
         """Remove them, by id."""
