@@ -226,8 +226,8 @@ class Host:
         """Return the volume's files: where they are if that is here, which spares two processes."""
         sock = self.engine.socket
         if self.engine.place is None:
-            path = f"/containers/{self.container}/archive?path=/data"
-            return request(sock, "GET", path).content
+            inside = f"/containers/{self.container}/archive?path=/data"
+            return request(sock, "GET", inside).content
         top = Path(request(sock, "GET", f"/volumes/{self.volume}").json["Mountpoint"])
         found = {}
         for path in [top, *sorted(top.rglob("*"))]:

@@ -80,7 +80,8 @@ def listed(guard: Guard, full: str) -> str:
 @pytest.mark.parametrize("how", SWAPPERS)
 @pytest.mark.usefixtures("untouched")
 def test_a_swapped_source_is_never_mounted(guard: Guard, run_label: str, how: str) -> None:
-    started, seen, refused = 0, [], Counter[str]()
+    started, refused = 0, Counter[str]()
+    seen: list[str] = []
     with swapping(guard, how, run_label) as name:
         until = time.monotonic() + SECONDS
         while len(seen) < TRIES and time.monotonic() < until:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.engine.doctor.machine import SOCKET, USER
+from tests.running.diagnosis import Watch
 
 if TYPE_CHECKING:
     from tests.engine.doctor.machine import Done, Machine
@@ -22,7 +23,9 @@ HELLO = ("--", "echo", "hello from inside")
 
 def diagnosed(machine: Machine, *, user: str = "root", groups: str = "") -> dict[str, str]:
     """Return the finding of a failed launch, which is doctor's, word for word."""
+    watch = Watch()
     launch = machine.claudy(*HELLO, user=user, groups=groups)
+    watch.stop()
     assert launch.code == 125
     assert launch.out == ""
     doctor = machine.claudy("doctor", "--json", user=user, groups=groups)
@@ -31,6 +34,7 @@ def diagnosed(machine: Machine, *, user: str = "root", groups: str = "") -> dict
     assert failed["seen"] in launch.err
     assert f"Try: {failed['remedy']}" in launch.err
     assert all(c["status"] != "crash" for c in doctor.json["checks"])
+    watch.note(failed["finding"])
     return {"finding": failed["finding"], "seen": failed["seen"], "remedy": failed["remedy"]}
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.running.program import Done
+from tests.running.diagnosis import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,9 @@ def create_context(claudy: Claudy, tmp_path: Path, name: str, url: str) -> Path:
 
 def diagnosed(claudy: Claudy, project: Path) -> dict[str, Any]:
     """Return the finding of a failed launch, which is doctor's, word for word."""
+    watch = Watch()
     launch = claudy.run(*HELLO, cwd=project)
+    watch.stop()
     assert (launch.code, launch.text) == (125, "")
     doctor = claudy.run("doctor", "--json", "--image", "busybox", cwd=project)
     assert doctor.code == 1, doctor.said
@@ -67,6 +70,7 @@ def diagnosed(claudy: Claudy, project: Path) -> dict[str, Any]:
     (failed,) = (check for check in document["checks"] if check["status"] == "fail")
     assert failed["seen"] in launch.said
     assert f"Try: {failed['remedy']}" in launch.said
+    watch.note(failed["finding"])
     return {"finding": failed["finding"], "seen": failed["seen"], "remedy": failed["remedy"]}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.engine.doctor.machine import SOCKET
 from tests.engine.doctor.test_broken_engine import HELLO, assert_launches, paste
+from tests.running.diagnosis import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,9 +87,12 @@ def test_registry_down(machine: Machine) -> None:
     """A chosen image that is nowhere, on a registry that refuses connections."""
     machine.start_engine()
     env = {"CLAUDY_IMAGE": "127.0.0.1:1/team/image:1"}
+    watch = Watch()
     launch = machine.claudy(*HELLO, env=env)
+    watch.stop()
     assert launch.code == 125
     found = checks(machine.claudy("doctor", "--json", env=env).out)["registry"]
+    watch.note(found["finding"])
     assert (found["status"], found["finding"]) == ("fail", "registry-down")
     assert "127.0.0.1:1" in launch.err
     assert found["seen"] in launch.err

@@ -14,6 +14,7 @@ import pytest
 
 from tests.engine.doctor.machine import USER, USER_ID
 from tests.engines.shell import wait_for
+from tests.running.diagnosis import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,13 +72,16 @@ def sh(machine: Machine, script: str) -> str:
 def diagnosed(machine: Machine, url: str = URL, **env: str) -> dict[str, Any]:
     """Return the finding of a failed launch, which is doctor's, word for word."""
     env = {"DOCKER_HOST": url, **env}
+    watch = Watch()
     launch = machine.claudy(*HELLO, env=env)
+    watch.stop()
     assert (launch.code, launch.out) == (125, "")
     doctor = machine.claudy("doctor", "--json", env=env)
     assert doctor.code == 1
     (failed,) = (check for check in doctor.json["checks"] if check["status"] == "fail")
     assert failed["seen"] in launch.err
     assert f"Try: {failed['remedy']}" in launch.err
+    watch.note(failed["finding"])
     found: dict[str, Any] = failed
     return found
 
