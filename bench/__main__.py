@@ -26,6 +26,7 @@ SECTIONS = {
     "throughput": ("host",),
     "guard": ("guard",),
     "growth": ("host",),
+    "diagnosis": ("host",),
 }
 _PEERS_IN = {"warm", "peers"}
 

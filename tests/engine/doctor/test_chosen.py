@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running.program import Done
 from tests.running.diagnosis import Watch
+from tests.running.program import Done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
