@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.bare_relay import relaying
 from bench.measure import Case, Contender, Row, Target
 from bench.processes import Surroundings, output, run
 from bench.sections import compose
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bench.measure import Bench
     from bench.stage import Stage
 
-RAW, GUARD = "raw socket", "guard"
+RAW, GUARD, BARE = "raw socket", "guard", "a relay that only splices"
 _MEGABYTES = 256
 _STREAMS, _PIECE = 100, 256 * 1024
 _IDLE = 200
@@ -44,7 +45,8 @@ def measure(bench: Bench, stage: Stage) -> None:
         inside = _container(paths[GUARD], stage, name)
         try:
             _requests(bench, paths, inside)
-            _copies(bench, stage, paths, inside)
+            with relaying(stage.directory, paths[RAW]) as bare:
+                _copies(bench, stage, {**paths, BARE: bare}, inside)
             _streams(bench, paths, inside)
         finally:
             stage.engine.call("DELETE", f"/containers/{inside}", {"force": True, "v": True})
@@ -130,8 +132,11 @@ def _copies(bench: Bench, stage: Stage, paths: dict[str, str], container: str) -
             copying("build", "--quiet", "--iidfile", str(back), str(context)),
         ),
     ):
-        target = Target(GUARD, _THROUGHPUT, RAW, at_least=True)
-        bench.run(Case(title, contenders, (target,), unit="MB/s", rounds=6, warm_up=1))
+        targets = (
+            Target(GUARD, _THROUGHPUT, RAW, at_least=True),
+            Target(BARE, _THROUGHPUT, RAW, at_least=True, demanded=False),
+        )
+        bench.run(Case(title, contenders, targets, unit="MB/s", rounds=9, warm_up=1))
     with contextlib.suppress(Exception):
         stage.engine.call("DELETE", f"/images/{back.read_text(encoding='ascii')}", {"force": True})
 

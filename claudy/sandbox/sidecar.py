@@ -144,6 +144,9 @@ class Sidecar:
         """
         body = {"Name": name, "Driver": "local", "Labels": self._labels()}
         found = engine.call("POST", "/volumes/create", body=body)
+        if not found.get("Labels"):
+            # An engine that was started again (26.1) leaves them out of this answer.
+            found = engine.call("GET", f"/volumes/{name}")
         labels = found.get("Labels") or {}
         if labels.get(ROLE) != "guard" or labels.get("claudy.project") != self.project:
             raise ClaudyError(

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from tests.running.program import Claudy
 
 
-@pytest.mark.parametrize("mode", ["guard", "none"])
-@pytest.mark.parametrize("force", [False, True], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    ("mode", "force"),
+    [("guard", False), ("guard", True), ("none", False), ("none", True), ("sidecar", False)],
+    ids=["guard-stopped", "guard-killed", "none-stopped", "none-killed", "sidecar-stopped"],
+)
 def test_the_session_ends_nothing_is_left_and_the_next_one_works(
     claudy: Claudy, project: Path, engine: Engine, mode: str, *, force: bool
 ) -> None:
     if engine.place is None:
         pytest.skip("the machine's own engine is not the tests' to stop")
+    if mode == "sidecar":
+        claudy, mode = claudy.with_environment(CLAUDY_GUARD_RUNS="sidecar"), "guard"
     docker = ("--docker", mode)
     lasting = ("--", "sh", "-c", "echo open; exec sleep 1000")
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

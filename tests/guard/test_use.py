@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.guard.conftest import newest_cli
+from tests.guard.raw import request
 
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
@@ -157,6 +158,19 @@ def test_classic_build(guard: Guard, quiet: bool) -> None:
 def test_build_fails_with_the_commands_code(guard: Guard) -> None:
     done = guard.cli("build", "-", input="FROM busybox\nRUN exit 9\n", check=False)
     assert done.returncode == 9
+
+
+@pytest.mark.parametrize("words", [(), ("--rm=false",)], ids=["", "kept"])
+def test_a_failed_build_leaves_no_container(guard: Guard, words: tuple[str, ...]) -> None:
+    """It would be nobody's: whoever built could not list it, and it could only pile up."""
+
+    def containers() -> set[str]:
+        return {c["Id"] for c in request(guard.engine.socket, "GET", "/containers/json?all=1").json}
+
+    before = containers()
+    text = "FROM busybox\nRUN true\nRUN exit 9\n"
+    assert guard.cli("build", *words, "-", input=text, check=False).returncode == 9
+    assert containers() == before
 
 
 def test_save_load_commit_import(guard: Guard) -> None:

@@ -19,7 +19,9 @@ _BUILT = re.compile(r"sha256:[0-9a-f]{64}")
 def build(x: Exchange) -> None:
     """Build an image with the classic builder."""
     wanted = [tags.normalised(value) for key, value in x.query if key == "t"]
-    query = [pair for pair in x.query if pair[0] not in {"t", "q"}]
+    query = [pair for pair in x.query if pair[0] not in {"t", "q", "rm", "forcerm"}]
+    # The containers of its steps are nobody's: what stayed could only be removed on the host.
+    query += [("rm", "1"), ("forcerm", "1")]
     quiet = x.value("q") == "1"
     before = tags.all_images(x)
     headers = {"Content-Type": "application/x-tar"}
