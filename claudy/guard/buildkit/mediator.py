@@ -44,13 +44,14 @@ class Call:
         headers: of the client's request.
         request: the message so far.
         build: ref of the build that it is about, set by the check; empty: of none.
+        begins: ref of the build that it begins, set by the check that lets it.
         finish: what to do with a whole answer before it is passed on; None: a stream.
     """
 
     def __init__(self, path: str, headers: dict[str, str]) -> None:
         self.path, self.headers = path, headers
         self.request = bytearray()
-        self.build = ""
+        self.build = self.begins = ""
         self.finish: Callable[[bytes], None] | None = None
         self.upstream = 0
         self.answer = bytearray()
@@ -185,6 +186,7 @@ class Mediator:
             self._fail(stream, DENIED_STATUS, denied.message)
             self._end_build(call.build)
             return
+        self._refused.discard(call.begins)
         if call.build in self._refused:
             self._fail(stream, OK_STATUS, "")
             return

@@ -147,7 +147,7 @@ class _Builds:
             for name in names:
                 tags.put(x, image, name)
 
-        call.finish, call.build = finish, ""
+        call.finish, call.build, call.begins = finish, "", wanted.ref
         return wanted.data
 
 

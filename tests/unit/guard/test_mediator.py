@@ -22,9 +22,12 @@ SECONDS = 10
 
 
 def check(call: Call, data: bytes) -> bytes:
-    """Refuse every build; what is about one names it in its message."""
-    call.build = data.decode()
+    """Refuse every build that does not say please; what is about one names it in its message."""
+    call.build, _, manners = data.decode().partition(" ")
     if call.path == SOLVE:
+        if manners:
+            call.build, call.begins = "", call.build
+            return data
         raise Denied(403, "claudy guard: no.")
     if call.path == PING:
         raise NotYet
@@ -99,3 +102,16 @@ def test_another_build_is_waited_for(client: socket.socket) -> None:
     client.settimeout(0.2)  # ten times what is parked is looked at
     with pytest.raises(TimeoutError):
         statuses(client, connection, {waiting})
+
+
+def test_a_refused_ref_may_be_used_anew(client: socket.socket) -> None:
+    config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+    connection = h2.connection.H2Connection(config)
+    connection.initiate_connection()
+    first = ask(connection, SOLVE, "mine")
+    assert statuses(client, connection, {first}) == {first: "7"}
+    ask(connection, SOLVE, "mine please")
+    progress = ask(connection, STATUS, "mine")
+    client.settimeout(0.2)
+    with pytest.raises(TimeoutError):  # it is the daemon's to tell, who tells nothing here
+        statuses(client, connection, {progress})
