@@ -26,7 +26,7 @@ TESTS = [
 ]
 TESTS.append("tests/engine/doctor/test_image_and_disk.py")
 # Tests in which only silence says that something is wrong: it has to be waited for.
-SILENT = ("hang", "blackhole")
+SILENT = ("hangs", "blackhole")
 UNANSWERED = ", silence"
 ENGINE = "CLAUDY_TEST_ENGINE"
 

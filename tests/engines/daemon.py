@@ -185,6 +185,8 @@ def _settings(place: Place, *, mtu: int) -> dict[str, Any]:
         "tlscert": str(keys / "server-cert.pem"),
         "tlskey": str(keys / "server-key.pem"),
     }
+    if kind.containerd:
+        settings["features"] = {"containerd-snapshotter": True}
     if kind.remap:
         settings["userns-remap"] = USER
     return settings

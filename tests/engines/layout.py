@@ -45,17 +45,21 @@ class Kind:
         api: The newest API version it speaks.
         remap: Whether it runs with userns-remap.
         rootless: Whether it runs as an ordinary user.
+        containerd: Whether containerd keeps its images, as newer installations do.
     """
 
     suite: str
     api: str
     remap: bool = False
     rootless: bool = False
+    containerd: bool = False
 
 
 KINDS = {
     "20.10": Kind(suite="bookworm", api="1.41"),
     "26.1": Kind(suite="trixie", api="1.45"),
+    "28.5": Kind(suite="forky", api="1.51"),
+    "containerd": Kind(suite="forky", api="1.51", containerd=True),
     "rootless": Kind(suite="bookworm", api="1.41", rootless=True),
     "userns": Kind(suite="trixie", api="1.45", remap=True),
 }

@@ -36,7 +36,11 @@ _COMMON = [
 ]
 _ROOTLESS = ["fuse-overlayfs", "iproute2", "rootlesskit", "slirp4netns", "uidmap"]
 _CLIENTS = ["docker-buildx", "docker-cli", "docker-compose"]
-_PACKAGES = {"bookworm": [*_COMMON, *_ROOTLESS], "trixie": [*_COMMON, *_CLIENTS]}
+_PACKAGES = {
+    "bookworm": [*_COMMON, *_ROOTLESS],
+    "trixie": [*_COMMON, *_CLIENTS],
+    "forky": [*_COMMON, *_CLIENTS],
+}
 _MERGED_USR = 'for d in bin sbin lib lib64; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done'
 _SLIM = [
     "--dpkgopt=force-unsafe-io",
@@ -103,6 +107,8 @@ def _unpack(suite: str, packages: list[str], target: Path) -> None:
             [
                 "mmdebstrap",
                 "--variant=extract",
+                # Testing's index is signed for a week; a mirror may be behind.
+                '--aptopt=Acquire::Check-Valid-Until "false"',
                 f"--include={','.join(packages)}",
                 f"--setup-hook={_MERGED_USR}",
                 suite,
