@@ -105,9 +105,16 @@ class Sidecar:
             ClaudyError: a volume or container of somebody else has its name.
         """
         engine = Engine(self.endpoint, api=self.api)
-        place = self._make_volume(engine, self.mounted)
-        self._make_volume(engine, self.state)
-        body = self._body(engine, place)
+        try:
+            place = self._make_volume(engine, self.mounted)
+            self._make_volume(engine, self.state)
+            return self._begin(engine, self._body(engine, place))
+        except BaseException:
+            self._drop_socket(engine)
+            raise
+
+    def _begin(self, engine: Engine, body: dict[str, Any]) -> StartingSidecar:
+        """Create the container and have it started."""
         try:
             container = self._create(engine, body)
         except APIError as error:
@@ -123,6 +130,13 @@ class Sidecar:
             remove(engine, container)
             raise
         return StartingSidecar(engine, container, sock, first, pending)
+
+    def _drop_socket(self, engine: Engine) -> None:
+        """Remove the socket's volume, of which there will be no guard; one in use stays."""
+        try:
+            engine.call("DELETE", f"/volumes/{self.mounted}")
+        except ClaudyError:
+            pass  # what went wrong is told already
 
     def _create(self, engine: Engine, body: dict[str, Any]) -> str:
         made = engine.call("POST", "/containers/create", {"name": self.name}, body)

@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("name", choices=KINDS)
     execute.add_argument("command", nargs=argparse.REMAINDER)
     test = actions.add_parser("test", help="bring all up, run every test, on each engine")
-    test.add_argument("--engine", action="append", choices=[*_SUITE_ENGINES, *_OTHER_ENGINES, FOREIGN])
+    test.add_argument(
+        "--engine", action="append", choices=[*_SUITE_ENGINES, *_OTHER_ENGINES, FOREIGN]
+    )
     test.add_argument("pytest", nargs="*", help="options of pytest, after --")
     return parser
 

@@ -116,9 +116,17 @@ def test_socket_source_that_does_not_exist(chosen: Claudy, project: Path, tmp_pa
     broken = chosen.with_environment(
         CLAUDY_SOCKET_SOURCE="/run/nowhere.sock", XDG_CONFIG_HOME=str(tmp_path)
     )
+    before = volumes(chosen)
     found = diagnosed(broken, project)
     assert found["finding"] == "mount-source-wrong"
+    # Where the guard was to keep its socket; the ledger's place and the home are the project's.
+    assert not [name for name in volumes(chosen) - before if name.endswith("-socket")]
     assert_mended(broken, pasteable(found["remedy"], broken), project)
+
+
+def volumes(claudy: Claudy) -> set[str]:
+    found = claudy.engine.api.request("GET", "/volumes")["Volumes"]
+    return {str(volume["Name"]) for volume in found or ()}
 
 
 def test_socket_source_that_is_no_socket(chosen: Claudy, project: Path, tmp_path: Path) -> None:
@@ -140,9 +148,11 @@ def test_socket_source_that_is_no_socket_behind_the_guard(
     broken = chosen.with_environment(
         CLAUDY_SOCKET_SOURCE=str(tmp_path), CLAUDY_DOCKER="guard", XDG_CONFIG_HOME=str(tmp_path)
     )
+    before = volumes(chosen)
     found = diagnosed(broken, project)
     assert found["finding"] == "mount-source-wrong"
     assert "is not a socket" in found["seen"]
+    assert not [name for name in volumes(chosen) - before if name.endswith("-socket")]
     assert_mended(broken, pasteable(found["remedy"], broken), project)
 
 
