@@ -14,7 +14,7 @@ import json
 import re
 import tarfile
 import tempfile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from claudy.guard import strictjson
 from claudy.guard.refusal import Denied, invalid
@@ -27,6 +27,20 @@ MAX_META = 16 * 1024 * 1024
 _NAME = re.compile(r"(?!/)(?!.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9._/:-]{1,400}")
 _DROPPED = {"repositories", "index.json", "oci-layout"}
 _BLOCK = 1024 * 1024
+
+
+class Packed(NamedTuple):
+    """An image in an archive.
+
+    Attributes:
+        config: digest of its config.
+        layers: digests of its layers, unpacked.
+        names: tags that it has there.
+    """
+
+    config: str
+    layers: list[str]
+    names: list[str]
 
 
 class Parcel:
@@ -91,15 +105,20 @@ class Parcel:
         return [str(name) for entry in self._manifest for name in entry.get("RepoTags") or []]  # type: ignore[attr-defined]
 
     @property
-    def images(self) -> list[tuple[str, list[str]]]:
-        """Image ids (the digest of the config, as the daemon computes it) with their tags."""
-        return [
-            (
-                f"sha256:{hashlib.sha256(self._content(self._key(str(entry['Config'])))).hexdigest()}",
-                [str(name) for name in entry.get("RepoTags") or []],  # type: ignore[attr-defined]
-            )
-            for entry in self._manifest
-        ]
+    def images(self) -> list[Packed]:
+        """The images that are in it."""
+        return [self._image(entry) for entry in self._manifest]
+
+    def _image(self, entry: dict[str, object]) -> Packed:
+        raw = self._content(self._key(str(entry["Config"])))
+        config = strictjson.parse(raw, "the config")
+        rootfs = config.get("rootfs") if isinstance(config, dict) else None
+        layers = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(layers, list):
+            raise invalid("the archive has an image without layers")
+        names = entry.get("RepoTags") or []
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        return Packed(digest, [str(one) for one in layers], [str(name) for name in names])  # type: ignore[attr-defined]
 
     def repacked(self) -> Iterator[bytes]:
         """Yield the archive anew, without tags and without what could carry them."""

@@ -59,6 +59,7 @@ class Gate:
     def __init__(self, path: Path, engine: Path, held: bytes) -> None:
         self._engine, self._held = engine, held
         self.asked, self.open, self.answered = (threading.Event() for _ in range(3))
+        self._asking: socket.socket | None = None
         self.heads: list[bytes] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -90,6 +91,7 @@ class Gate:
             while data := client.recv(65536):
                 self.heads.append(data.partition(b"\r\n")[0])
                 if data.startswith(self._held):
+                    self._asking = daemon
                     self.asked.set()
                     self.open.wait()
                 daemon.sendall(data)
@@ -98,7 +100,8 @@ class Gate:
     def _to_client(self, client: socket.socket, daemon: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := daemon.recv(65536):
-                if self.open.is_set() and data.startswith(b"HTTP/1.1 201"):
+                # Done, or given up: newer engines may notice that nobody waits for it any more.
+                if self.open.is_set() and daemon is self._asking:
                     self.answered.set()
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)

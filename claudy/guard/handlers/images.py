@@ -14,10 +14,11 @@ from claudy.guard.refusal import BAD_REQUEST, Denied, invalid, missing, refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from claudy.guard.archive import Parcel
+    from claudy.guard.archive import Packed
     from claudy.guard.exchange import Exchange
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_LOADED = "Loaded image ID: "
 _LINK_LOCAL = ("169.254.", "[fe80", "metadata.")
 
 
@@ -235,6 +236,7 @@ def load(x: Exchange) -> None:
     with archive.spooled(x.client.upload()) as parcel:
         for wanted in parcel.tags:
             tags.require_free(x, tags.normalised(wanted))
+        images = parcel.images
         answer = x.open(
             query=[("quiet", "1")],
             body=parcel.repacked(),
@@ -244,26 +246,50 @@ def load(x: Exchange) -> None:
         if answer.status >= BAD_REQUEST:
             x.reply_error(answer.status, raw)
             return
-        lines = list(_loaded(x, parcel, raw, before))
+        lines = list(_loaded(x, images, raw, before))
     body = b"".join(strictjson.dump(line) + b"\r\n" for line in lines)
     x.client.answer(200, body, x.fields(answer))
 
 
 def _loaded(
-    x: Exchange, parcel: Parcel, raw: bytes, before: frozenset[str]
+    x: Exchange, images: list[Packed], raw: bytes, before: frozenset[str]
 ) -> Iterator[dict[str, Any]]:
+    made = []
     for text in raw.split(b"\n"):
         entry = json.loads(text) if text.strip() else {}
         if "errorDetail" in entry or "error" in entry:
             yield entry
             return
-    for image, names in parcel.images:
+        _, told, rest = str(entry.get("stream", "")).partition(_LOADED)
+        made += [rest.strip()] if told else []
+    for image in made:
         tags.adopt(x, image, before)
+    for image, names in _matched(x, images, made):
         for name in names:
             tags.put(x, image, tags.normalised(name))
             yield {"stream": f"Loaded image: {name}\n"}
         if not names:
-            yield {"stream": f"Loaded image ID: {image}\n"}
+            yield {"stream": f"{_LOADED}{image}\n"}
+
+
+def _matched(x: Exchange, images: list[Packed], made: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what the daemon calls each image of the archive, with its names there.
+
+    An image is the digest of its config, which is known beforehand; but where containerd keeps the
+    images it is that of a manifest that the daemon has written. There layers tell which is which.
+    """
+    for image, layers, names in images:
+        if image in made:
+            yield image, names
+            continue
+        for other in made:
+            _, found = x.daemon.json("GET", f"/images/{other}/json")
+            if ((found or {}).get("RootFS") or {}).get("Layers") == layers:
+                made.remove(other)
+                yield other, names
+                break
+        else:
+            raise Denied(500, "claudy guard: the daemon does not say what it has loaded.")
 
 
 def commit(x: Exchange) -> None:
