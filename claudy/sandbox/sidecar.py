@@ -105,8 +105,8 @@ class Sidecar:
             ClaudyError: a volume or container of somebody else has its name.
         """
         engine = Engine(self.endpoint, api=self.api)
+        place = self._make_volume(engine, self.mounted)
         try:
-            place = self._make_volume(engine, self.mounted)
             self._make_volume(engine, self.state)
             return self._begin(engine, self._body(engine, place))
         except BaseException:
@@ -134,9 +134,18 @@ class Sidecar:
     def _drop_socket(self, engine: Engine) -> None:
         """Remove the socket's volume, of which there will be no guard; one in use stays."""
         try:
-            engine.call("DELETE", f"/volumes/{self.mounted}")
+            self._remove_socket(engine)
         except ClaudyError:
             pass  # what went wrong is told already
+
+    def _remove_socket(self, engine: Engine) -> None:
+        """Remove the socket's volume; one of a stranger with its name stays."""
+        if self._is_our_volume(engine.call("GET", f"/volumes/{self.mounted}")):
+            engine.call("DELETE", f"/volumes/{self.mounted}")
+
+    def _is_our_volume(self, found: dict[str, Any]) -> bool:
+        labels = found.get("Labels") or {}
+        return labels.get(ROLE) == "guard" and labels.get("claudy.project") == self.project
 
     def _create(self, engine: Engine, body: dict[str, Any]) -> str:
         made = engine.call("POST", "/containers/create", {"name": self.name}, body)
@@ -161,8 +170,7 @@ class Sidecar:
         if not found.get("Labels"):
             # An engine that was started again (26.1) leaves them out of this answer.
             found = engine.call("GET", f"/volumes/{name}")
-        labels = found.get("Labels") or {}
-        if labels.get(ROLE) != "guard" or labels.get("claudy.project") != self.project:
+        if not self._is_our_volume(found):
             raise ClaudyError(
                 f"A volume named {name} exists that is not this project's guard's.",
                 f"docker volume inspect {name}",
@@ -179,7 +187,9 @@ class Sidecar:
         major, _, minor = engine.api.partition(".")
         subpath = (int(major), int(minor)) >= _SUBPATH_API
         source = f"{self.mounted}:/docker.sock" if subpath else f"{place}/docker.sock"
-        bind, volume = {"Type": "bind"}, {"Type": "volume"}
+        bind = {"Type": "bind"}
+        # The engine may be at this when all has been cleared up: what it makes then is claudy's.
+        volume = {"Type": "volume", "VolumeOptions": {"Labels": self._labels()}}
         host = {
             "AutoRemove": True,
             "NetworkMode": "none",
@@ -298,7 +308,7 @@ class Sidecar:
         engine = Engine(self.endpoint, api=self.api)
         try:
             self._clear_way(engine)
-            engine.call("DELETE", f"/volumes/{self.mounted}")
+            self._remove_socket(engine)
         except APIError as error:
             # A container that has the socket may go on; `claudy prune` finds the volume.
             if error.status not in (_NOT_FOUND, _CONFLICT):

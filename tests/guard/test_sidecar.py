@@ -42,6 +42,20 @@ def inside(claudy: Claudy, tmp_path: Path) -> Iterator[Inside]:
             found.api.request("DELETE", f"/volumes/{volume}")
 
 
+@pytest.mark.parametrize("which", ["socket", "state"])
+def test_a_strangers_volume_stays(inside: Inside, engine: Engine, which: str) -> None:
+    """It has the name of one that the sidecar needs, and not claudy's labels."""
+    name = {"socket": inside.socket, "state": inside.state}[which]
+    engine.cli("volume", "create", name)
+    try:
+        done = inside.run("true")
+        assert done.code == 125
+        assert f"A volume named {name} exists" in done.said
+        assert inside.inspect("volumes", name)
+    finally:
+        engine.cli("volume", "rm", "-f", name)
+
+
 def test_1_build_and_run(inside: Inside, engine: Engine) -> None:
     name = f"sidecar-{secrets.token_hex(4)}"
     (inside.project / "Dockerfile").write_text("FROM busybox\nCOPY word /\nCMD cat /word\n")
