@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudy.image.failures import ImageError
+from claudy.image.failures import INSTEAD, ImageError, RegistryDown
 from claudy.image.images import find_image
 from claudy.image.names import parse_name
 
@@ -46,7 +46,11 @@ def ensure_custom(workshop: Workshop, reference: str, when: str) -> Image:
         )
     from claudy.image.pull import pull
 
-    pull(workshop, reference)
+    try:
+        pull(workshop, reference)
+    except RegistryDown as error:
+        # What can be done at once; the registry comes back by itself or by others' work.
+        raise RegistryDown(error.message, "claudy --pull missing" if found else INSTEAD) from error
     found = find_image(workshop.engine, reference)
     if found is None:
         raise ImageError(f"{reference} was pulled and is not there.", f"docker pull {reference}")

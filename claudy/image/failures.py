@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from claudy.errors import ClaudyError
 
+INSTEAD = "claudy --image ''"
+"""Goes on in claudy's own image, where the chosen one can't be had."""
+
 
 class ImageError(ClaudyError):
     """An image can't be had."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok, warn
 from claudy.host.finding import Finding
-from claudy.image.failures import ImageError
+from claudy.image.failures import INSTEAD, ImageError, RegistryDown
 from claudy.image.images import find_image
 from claudy.image.reference import bundled_reference, platform_of
 
@@ -36,7 +36,8 @@ def run(context: Context) -> Outcome:
         require_in_registry(workshop, wanted)
     except ImageError as error:
         if chosen:
-            return fail(Finding(error.code, error.message, error.hint), image=wanted)
+            remedy = INSTEAD if isinstance(error, RegistryDown) else error.hint
+            return fail(Finding(error.code, error.message, remedy), image=wanted)
         message = f"{error.message} The base is then made from the distribution's packages."
         finding = Finding(error.code, message, "claudy build-image", "build-image")
         return warn(finding, image=wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,10 +93,24 @@ def apart(chosen: Claudy, machine: Machine) -> Claudy:
     )
 
 
-def test_project_that_the_engine_does_not_see(apart: Claudy, project: Path) -> None:
+def test_project_that_the_engine_does_not_see(
+    apart: Claudy, project: Path, machine: Machine, tmp_path: Path
+) -> None:
+    """Homes are what engines in a virtual machine do see; here it is shared with the engine's."""
+    (project / "here").write_text("the project's own file\n")
     found = diagnosed(apart, project)
     assert found["finding"] == "project-not-visible"
     assert str(project) in found["seen"]
+    home = tmp_path / "home"
+    home.mkdir()
+    machine.share(home)
+    claudy = f'claudy() {{ {" ".join(apart.command)} --image busybox "$@"; }}'
+    done = subprocess.run(
+        ["sh", "-c", f"{claudy}; {found['remedy']} -- cat here"],
+        cwd=project, env={**apart.environment, "HOME": str(home)}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "the project's own file\n"), done.stderr
 
 
 def test_project_that_is_silently_another_directory(

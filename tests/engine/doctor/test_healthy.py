@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,22 @@ def test_all_is_proven_and_nothing_to_say(ready: Claudy, project: Path) -> None:
     assert {found[name] for name in PROVEN} == {"ok"}, shown(document)
     assert os.listdir(project) == []
     assert left(ready.engine) == []
+
+
+def test_chosen_image_whose_registry_is_down(ready: Claudy, project: Path) -> None:
+    """The remedy goes on in claudy's own image."""
+    broken = ready.with_environment(CLAUDY_IMAGE="127.0.0.1:1/team/image:1")
+    launch = broken.run("--", "true", cwd=project)
+    assert launch.code == 125
+    doctor = broken.run("doctor", "--json", "registry", cwd=project)
+    (found,) = (c for c in json.loads(doctor.text)["checks"] if c["id"] == "registry")
+    assert (found["status"], found["finding"]) == ("fail", "registry-down")
+    assert found["seen"] in launch.said
+    assert f"Try: {found['remedy']}" in launch.said
+    program, *words = shlex.split(found["remedy"])
+    assert program == "claudy"
+    done = broken.run(*words, "--", "echo", "hello from inside", cwd=project)
+    assert (done.code, done.text) == (0, "hello from inside\n"), done.said
 
 
 def test_project_of_an_ordinary_user(ready: Claudy, project: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import secrets
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.engine.doctor.machine import Done, Machine
+    from tests.engines.engine import Engine
+    from tests.running.program import Claudy
 
 SMALL = 200 << 20
 
@@ -51,7 +54,7 @@ def test_image_older_than_its_files(machine: Machine) -> None:
     assert (found["finding"], found["remedy"]) == ("image-outdated", "claudy build-image")
 
 
-def foreign_image(path: Path) -> None:
+def foreign_image(path: Path, name: str = "foreign:latest") -> None:
     """Write an image of another processor, as `docker save` would."""
     layer = b"\0" * 10240  # an empty tar
     config = {
@@ -60,14 +63,14 @@ def foreign_image(path: Path) -> None:
         "config": {},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
     }
-    manifest = [{"Config": "config.json", "RepoTags": ["foreign:latest"], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
     with tarfile.open(path, "w") as archive:
-        for name, content in (
+        for member, content in (
             ("layer.tar", layer),
             ("config.json", json.dumps(config).encode()),
             ("manifest.json", json.dumps(manifest).encode()),
         ):
-            entry = tarfile.TarInfo(name)
+            entry = tarfile.TarInfo(member)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
 
@@ -83,6 +86,32 @@ def test_image_for_another_processor(machine: Machine) -> None:
     assert found["remedy"].startswith("docker pull --platform linux/")
 
 
+def test_image_for_another_processor_is_fetched_for_this_one(
+    claudy: Claudy, engine: Engine, project: Path, registry: str, tmp_path: Path
+) -> None:
+    """The registry has it for this processor, the engine for another: the remedy helps."""
+    name = f"{registry}/claudy-test-sorts:{secrets.token_hex(4)}"
+    engine.cli("tag", "busybox", name)
+    engine.cli("push", name)
+    engine.cli("rmi", name)
+    foreign_image(tmp_path / "foreign.tar", name)
+    engine.cli("load", "-i", str(tmp_path / "foreign.tar"))
+    foreign = engine.cli("image", "inspect", "-f", "{{.Id}}", name).stdout.strip()
+    try:
+        assert claudy.run("--image", name, "--", "true", cwd=project).code != 0
+        doctor = claudy.run("doctor", "--json", "--image", name, "image", cwd=project)
+        found = checks(doctor.text)["image"]
+        assert found["finding"] == "image-wrong-architecture"
+        program, *words = found["remedy"].split()
+        assert program == "docker"
+        engine.cli(*words)
+        done = claudy.run("--image", name, "--", "echo", "hello from inside", cwd=project)
+        assert (done.code, done.text) == (0, "hello from inside\n"), done.said
+    finally:
+        engine.cli("rmi", "-f", name, check=False)
+        engine.cli("rmi", "-f", foreign, check=False)
+
+
 def test_registry_down(machine: Machine) -> None:
     """A chosen image that is nowhere, on a registry that refuses connections."""
     machine.start_engine()
@@ -96,6 +125,9 @@ def test_registry_down(machine: Machine) -> None:
     assert (found["status"], found["finding"]) == ("fail", "registry-down")
     assert "127.0.0.1:1" in launch.err
     assert found["seen"] in launch.err
+    # Pasted on a machine that has claudy's image: `test_healthy`.
+    assert found["remedy"] == "claudy --image ''"
+    assert f"Try: {found['remedy']}" in launch.err
 
 
 def test_credential_helper_missing(machine: Machine) -> None:
