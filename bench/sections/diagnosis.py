@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bench.installed import TREE, clean_environment
 from bench.measure import Case, Row, Target
 from bench.processes import Failed
+from tests.engines.layout import ENGINE_VARIABLE
 from tests.running.diagnosis import FILE
 
 if TYPE_CHECKING:
@@ -28,12 +29,15 @@ TESTS.append("tests/engine/doctor/test_image_and_disk.py")
 # Tests in which only silence says that something is wrong: it has to be waited for.
 SILENT = ("hangs", "blackhole")
 UNANSWERED = ", silence"
-ENGINE = "CLAUDY_TEST_ENGINE"
 
 
 def measure(bench: Bench, stage: Stage) -> None:
     """Run those tests, each state once, and judge the slowest."""
-    if os.geteuid() or importlib.util.find_spec("pytest") is None or ENGINE not in os.environ:
+    if (
+        os.geteuid()
+        or importlib.util.find_spec("pytest") is None
+        or ENGINE_VARIABLE not in os.environ
+    ):
         why = "needs root, pytest and a test engine (python -m tests.engines exec)"
         bench.skip(TITLE, why)
         return

@@ -8,39 +8,23 @@ without any tag. Tags are put on afterwards, one by one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import re
 import tarfile
 import tempfile
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
 from claudy.guard import strictjson
 from claudy.guard.refusal import Denied, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_MEMBERS = 20_000
 MAX_META = 16 * 1024 * 1024
 _NAME = re.compile(r"(?!/)(?!.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9._/:-]{1,400}")
-_DROPPED = {"repositories", "index.json", "oci-layout"}
 _BLOCK = 1024 * 1024
-
-
-class Packed(NamedTuple):
-    """An image in an archive.
-
-    Attributes:
-        config: digest of its config.
-        layers: digests of its layers, unpacked.
-        names: tags that it has there.
-    """
-
-    config: str
-    layers: list[str]
-    names: list[str]
 
 
 class Parcel:
@@ -80,8 +64,8 @@ class Parcel:
     def _read_manifest(self) -> list[dict[str, object]]:
         raw = self._content("manifest.json")
         found = strictjson.parse(raw, "manifest.json")
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            raise invalid("manifest.json is not a list")
+        if not found or not isinstance(found, list) or not all(isinstance(e, dict) for e in found):
+            raise invalid("manifest.json is not a list of images")
         for entry in found:
             names = entry.get("RepoTags") or []
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -100,38 +84,35 @@ class Parcel:
         return file.read() if file else b""
 
     @property
-    def tags(self) -> list[str]:
-        """Tags that the archive would put."""
-        return [str(name) for entry in self._manifest for name in entry.get("RepoTags") or []]  # type: ignore[attr-defined]
+    def tags(self) -> list[list[str]]:
+        """Tags that the archive would put, for each of its images."""
+        return [[str(name) for name in entry.get("RepoTags") or []] for entry in self._manifest]  # type: ignore[attr-defined]
 
-    @property
-    def images(self) -> list[Packed]:
-        """The images that are in it."""
-        return [self._image(entry) for entry in self._manifest]
+    def repacked(self, number: int) -> Iterator[bytes]:
+        """Yield one image as an archive of its own, without tags and without what could carry them.
 
-    def _image(self, entry: dict[str, object]) -> Packed:
-        raw = self._content(self._key(str(entry["Config"])))
-        config = strictjson.parse(raw, "the config")
-        rootfs = config.get("rootfs") if isinstance(config, dict) else None
-        layers = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(layers, list):
-            raise invalid("the archive has an image without layers")
-        names = entry.get("RepoTags") or []
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        return Packed(digest, [str(one) for one in layers], [str(name) for name in names])  # type: ignore[attr-defined]
-
-    def repacked(self) -> Iterator[bytes]:
-        """Yield the archive anew, without tags and without what could carry them."""
-        bare = [{**entry, "RepoTags": None} for entry in self._manifest]
-        yield from _file("manifest.json", json.dumps(bare).encode())
+        Args:
+            number: which of the images.
+        """
+        entry = {**self._manifest[number], "RepoTags": None}
+        yield from _file("manifest.json", json.dumps([entry]).encode())
+        wanted = self._parts(entry)
         for member in self._members:
             name = self._key(member.name)
-            if not name or name in _DROPPED or name == "manifest.json":
+            if name not in wanted:
                 continue
             yield _header(member, name)
             if member.isreg():
                 yield from self._data(member)
         yield b"\0" * 1024
+
+    def _parts(self, entry: Mapping[str, object]) -> set[str]:
+        """Return the names of an image's config and layers, and of what these are links to."""
+        layers = entry.get("Layers")
+        listed = layers if isinstance(layers, list) else []
+        names = {self._key(str(name)) for name in (entry.get("Config"), *listed)}
+        links = {self._key(one.name): one.linkname for one in self._members if one.issym()}
+        return names | {links[name].removeprefix("../") for name in names & links.keys()}
 
     def _data(self, member: tarfile.TarInfo) -> Iterator[bytes]:
         file = self._tar.extractfile(member)

@@ -30,8 +30,8 @@ from tests.engines.suite import run_suite
 
 _REGISTRY = "registry"
 _SUITE_ENGINES = ["20.10", "26.1"]
-# What the suite can be run on beside those; two versions are enough for each change.
-_OTHER_ENGINES = ["28.5", "containerd"]
+# What the suite can be run on; two versions are enough for each change.
+_WHOLE_ENGINES = [*_SUITE_ENGINES, "28.5", "containerd"]
 _DEFAULT = [*_SUITE_ENGINES, _REGISTRY]
 
 
@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("name", choices=KINDS)
     execute.add_argument("command", nargs=argparse.REMAINDER)
     test = actions.add_parser("test", help="bring all up, run every test, on each engine")
-    test.add_argument(
-        "--engine", action="append", choices=[*_SUITE_ENGINES, *_OTHER_ENGINES, FOREIGN]
-    )
+    test.add_argument("--engine", action="append", choices=[*_WHOLE_ENGINES, FOREIGN])
     test.add_argument("pytest", nargs="*", help="options of pytest, after --")
     return parser
 
@@ -100,7 +98,7 @@ def _bring_up(place: Place, *, registry: bool) -> None:
         root = root_of(place.kind)
         start(place, root)
         load_images(Api(place.socket), root)
-        if registry and place.kind in (*_SUITE_ENGINES, *_OTHER_ENGINES):
+        if registry and place.kind in _WHOLE_ENGINES:
             start_registries(place, root)
 
 

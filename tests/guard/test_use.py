@@ -187,6 +187,21 @@ def test_save_load_commit_import(guard: Guard) -> None:
     guard.cli("rm", full)
 
 
+def test_save_and_load_of_two_that_differ_in_their_settings_alone(guard: Guard) -> None:
+    """They share all their layers: only what the daemon says tells which is which."""
+    names = ("guard-test-one:1", "guard-test-two:1")
+    for name in names:
+        text = f"FROM busybox\nENV WHICH={name}\n"
+        guard.cli("build", "-q", "-t", name, "-", input=text)
+    guard.cli("save", "-o", "images.tar", *names)
+    guard.cli("rmi", *names)
+    done = guard.cli("load", "-i", "images.tar")
+    assert sorted(done.stdout.splitlines()) == [f"Loaded image: {name}" for name in names]
+    for name in names:
+        assert guard.cli("run", "--rm", name, "sh", "-c", "echo $WHICH").stdout == f"{name}\n"
+    guard.cli("rmi", *names)
+
+
 def test_networks(guard: Guard) -> None:
     guard.cli("network", "create", "appnet")
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Self
 
 FILE = "CLAUDY_TEST_DIAGNOSES"
 """Variable: the file that gets a JSON object a line, `{"finding", "test", "seconds"}`."""
@@ -22,10 +21,9 @@ class Watch:
         self._began = time.monotonic()
         self._took = 0.0
 
-    def stop(self) -> Self:
+    def stop(self) -> None:
         """The launch has ended."""
         self._took = time.monotonic() - self._began
-        return self
 
     def note(self, finding: str) -> None:
         """Say what had been found, if anybody wants to know."""

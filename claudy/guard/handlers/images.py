@@ -12,9 +12,6 @@ from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import BAD_REQUEST, Denied, invalid, missing, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from claudy.guard.archive import Packed
     from claudy.guard.exchange import Exchange
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
@@ -229,67 +226,53 @@ def _last_id(raw: bytes) -> str:
 
 
 def load(x: Exchange) -> None:
-    """Load images from an archive that is unpacked and packed again without its tags."""
+    """Load images from an archive that is unpacked and packed again without its tags.
+
+    One by one: an image is known by what the daemon then says. That is the digest of its config, or
+    where containerd keeps the images, of a manifest that the daemon has written.
+    """
     from claudy.guard import archive
 
     before = tags.all_images(x)
+    lines: list[dict[str, Any]] = []
     with archive.spooled(x.client.upload()) as parcel:
-        for wanted in parcel.tags:
-            tags.require_free(x, tags.normalised(wanted))
-        images = parcel.images
-        answer = x.open(
-            query=[("quiet", "1")],
-            body=parcel.repacked(),
-            headers={"Content-Type": "application/x-tar"},
-        )
-        raw = answer.read()
-        if answer.status >= BAD_REQUEST:
-            x.reply_error(answer.status, raw)
-            return
-        lines = list(_loaded(x, images, raw, before))
+        for names in parcel.tags:
+            for wanted in names:
+                tags.require_free(x, tags.normalised(wanted))
+        for number, names in enumerate(parcel.tags):
+            answer = x.open(
+                query=[("quiet", "1")],
+                body=parcel.repacked(number),
+                headers={"Content-Type": "application/x-tar"},
+            )
+            raw = answer.read()
+            if answer.status >= BAD_REQUEST:
+                x.reply_error(answer.status, raw)
+                return
+            lines += _loaded(x, names, raw, before)
+            if "error" in lines[-1]:
+                break
     body = b"".join(strictjson.dump(line) + b"\r\n" for line in lines)
     x.client.answer(200, body, x.fields(answer))
 
 
 def _loaded(
-    x: Exchange, images: list[Packed], raw: bytes, before: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    made = []
+    x: Exchange, names: list[str], raw: bytes, before: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Record an image, put its tags on, and return what the client is told."""
+    image = ""
     for text in raw.split(b"\n"):
-        entry = json.loads(text) if text.strip() else {}
-        if "errorDetail" in entry or "error" in entry:
-            yield entry
-            return
-        _, told, rest = str(entry.get("stream", "")).partition(_LOADED)
-        made += [rest.strip()] if told else []
-    for image in made:
-        tags.adopt(x, image, before)
-    for image, names in _matched(x, images, made):
-        for name in names:
-            tags.put(x, image, tags.normalised(name))
-            yield {"stream": f"Loaded image: {name}\n"}
-        if not names:
-            yield {"stream": f"{_LOADED}{image}\n"}
-
-
-def _matched(x: Exchange, images: list[Packed], made: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield what the daemon calls each image of the archive, with its names there.
-
-    An image is the digest of its config, which is known beforehand; but where containerd keeps the
-    images it is that of a manifest that the daemon has written. There layers tell which is which.
-    """
-    for image, layers, names in images:
-        if image in made:
-            yield image, names
-            continue
-        for other in made:
-            _, found = x.daemon.json("GET", f"/images/{other}/json")
-            if ((found or {}).get("RootFS") or {}).get("Layers") == layers:
-                made.remove(other)
-                yield other, names
-                break
-        else:
-            raise Denied(500, "claudy guard: the daemon does not say what it has loaded.")
+        entry: dict[str, Any] = json.loads(text) if text.strip() else {}
+        if "error" in entry:
+            return [entry]
+        image = str(entry.get("stream", "")).partition(_LOADED)[2].strip() or image
+    if not image:
+        raise Denied(500, "claudy guard: the daemon does not say what it has loaded.")
+    tags.adopt(x, image, before)
+    for name in names:
+        tags.put(x, image, tags.normalised(name))
+    said = [f"Loaded image: {name}\n" for name in names] or [f"{_LOADED}{image}\n"]
+    return [{"stream": line} for line in said]
 
 
 def commit(x: Exchange) -> None:

@@ -6,13 +6,11 @@ remedy was pasted into the same shell, claudy launches.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,10 +19,9 @@ from tests.running.diagnosis import Watch
 from tests.running.program import Done
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.engines.engine import Engine
     from tests.engines.values import TlsEndpoint
     from tests.running.program import Claudy
 
@@ -290,52 +287,6 @@ def test_the_end_of_input_over_tls(chosen: Claudy, project: Path, tls: TlsEndpoi
     done = secure.run(*HELLO[:3], "sh", "-c", script, cwd=project, input=b"x" * 1_000_003)
     assert (done.code, done.out[:8]) == (0, b"1000003\n"), done.said
     assert len(done.out) == 8 + 5_000_000
-
-
-@contextlib.contextmanager
-def plain_tcp(engine: Engine) -> Iterator[str]:
-    """Yield a DOCKER_HOST at which the engine answers without TLS, as `socat` would do it."""
-
-    def carry(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                daemon = socket.socket(socket.AF_UNIX)
-                daemon.connect(str(engine.socket))
-                opened.extend((client, daemon))
-                for ends in ((client, daemon), (daemon, client)):
-                    threading.Thread(target=carry, args=ends, daemon=True).start()
-
-    opened: list[socket.socket] = []
-    listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for one in (listener, *opened):
-            one.close()
-
-
-def test_tls_unexpected(chosen: Claudy, project: Path, tls: TlsEndpoint, engine: Engine) -> None:
-    with plain_tcp(engine) as url:
-        broken = chosen.with_environment(
-            DOCKER_HOST=url, DOCKER_TLS_VERIFY="1", DOCKER_CERT_PATH=str(tls.certificates)
-        )
-        found = diagnosed(broken, project)
-        assert (found["finding"], found["remedy"]) == (
-            "tls-unexpected",
-            "unset DOCKER_TLS_VERIFY DOCKER_TLS",
-        )
-        assert_mended(broken, found["remedy"], project)
 
 
 def test_something_else_than_an_engine(chosen: Claudy, project: Path, registry: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.engine.doctor.test_ssh import diagnosed, sh
+from tests.engines.certificates import certificates
 
 if TYPE_CHECKING:
     from tests.engine.doctor.machine import Machine
@@ -15,8 +17,9 @@ FAR = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody's address
 HELLO = "claudy --image busybox -- echo hello from inside"
 
 
-def assert_launches_after(machine: Machine, remedy: str, url: str) -> None:
-    done = machine.run("sh", "-c", f"{{ {remedy}; }} && {HELLO}", env={"DOCKER_HOST": url})
+def assert_launches_after(machine: Machine, remedy: str, url: str, **env: str) -> None:
+    env = {"DOCKER_HOST": url, **env}
+    done = machine.run("sh", "-c", f"{{ {remedy}; }} && {HELLO}", env=env)
     assert (done.code, done.out) == (0, "hello from inside\n"), done.err
 
 
@@ -51,3 +54,22 @@ def test_engine_behind_tcp_hangs(machine: Machine) -> None:
     machine.signal_engine("CONT")
     assert found["finding"] == "engine-hangs"
     assert_launches_after(machine, found["remedy"], url)
+
+
+def test_tls_unexpected(machine: Machine) -> None:
+    url = "tcp://127.0.0.1:2375"
+    machine.start_engine(f"-H unix:///run/docker.sock -H {url} --tls=false")
+    keys = machine.root / "root/keys"
+    shutil.copytree(certificates(), keys)
+    env = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/root/keys"}
+    # Over tcp the guard is a sidecar, whose image this machine could not make: no network.
+    env["CLAUDY_DOCKER"] = "none"
+    try:
+        found = diagnosed(machine, url, **env)
+        assert (found["finding"], found["remedy"]) == (
+            "tls-unexpected",
+            "unset DOCKER_TLS_VERIFY DOCKER_TLS",
+        )
+        assert_launches_after(machine, found["remedy"], url, **env)
+    finally:
+        shutil.rmtree(keys)
