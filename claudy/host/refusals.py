@@ -191,6 +191,22 @@ def engine_remote(endpoint: Endpoint) -> Finding:
     )
 
 
+def wrong_architecture(reference: str, platform: str, engines: str, *, chosen: bool) -> Finding:
+    """Return the finding for an image whose programs the engine's processor can't run.
+
+    Args:
+        reference: the image.
+        platform: what it was built for, as "linux/arm64".
+        engines: what the engine runs.
+        chosen: whether it is the user's own image.
+    """
+    return Finding(
+        "image-wrong-architecture",
+        f"{reference} is for {platform}, the engine runs {engines}.",
+        f"docker pull --platform {engines} {reference}" if chosen else "claudy build-image",
+    )
+
+
 def windows_containers(endpoint: Endpoint) -> Finding:
     """Return the finding for an engine that runs Windows containers.
 

@@ -97,6 +97,16 @@ def platform_of(machine: str) -> str:
     return f"linux/{_SPELLINGS.get(machine, machine)}"
 
 
+def is_foreign(platform: str, engines: str) -> bool:
+    """Whether what was built for a platform needs another processor than the engine's.
+
+    Args:
+        platform: an image's, as "linux/arm64/v8".
+        engines: the engine's, as `platform_of` spells it.
+    """
+    return platform_of(platform.removeprefix("linux/")) != engines
+
+
 def parse_platform(text: str) -> str:
     """Return the usual spelling of a platform; this machine's when the text is empty.
 

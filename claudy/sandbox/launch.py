@@ -140,7 +140,7 @@ class Launch:
         self.name = request.project.sandbox
         self.engine = Engine(endpoint)
         self.container = self.name
-        self.gone = False
+        self.begun = self.gone = False
         self.base = runtime_dir(request.env, request.uid)
         self.seat = self._seat(self.name)
         self.guard: Guard | Sidecar | None = None

@@ -154,6 +154,7 @@ class Prepared:
             _wait_for(guard, slow=False)
 
         def started(container: str) -> None:
+            launch.begun = True
             launch.seat.write(self._record(container, pinned=self.plan.keep))
             launch.seat.unlock()
 
@@ -173,7 +174,15 @@ class Prepared:
                 asked.close()
             self._start_over(error, guard)
             raise
+        self._require_begun(code)
         return code
+
+    def _require_begun(self, code: int) -> None:
+        """Say why nothing of the image has run, if that is known."""
+        if code and not self.launch.begun:
+            from claudy.sandbox.foreign import require_processor
+
+            require_processor(self.launch.engine, self.image)
 
     def _start_over(
         self, error: APIError | Outdated, guard: Starting | StartingSidecar | None

@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok
 from claudy.engine.jsonc import dumps
+from claudy.errors import APIError
 from claudy.host.finding import Finding
+from claudy.host.refusals import wrong_architecture
 from claudy.image.images import find_image
-from claudy.image.reference import REPOSITORY, bundled_reference, platform_of
+from claudy.image.reference import REPOSITORY, bundled_reference, is_foreign, platform_of
+from claudy.sandbox.leave import remove
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
+    from claudy.engine.client import Engine
+    from claudy.image.images import Image
+
+_PATIENCE = 20.0
+"""Seconds for an emulated shell to start."""
 
 
 def run(context: Context) -> Outcome:
@@ -23,12 +31,9 @@ def run(context: Context) -> Outcome:
     found = find_image(engine, reference)
     if found is None:
         return fail(_missing(context, reference, chosen), image=reference)
-    if platform_of(found.platform.removeprefix("linux/")) != platform:
-        message = f"{reference} is for {found.platform}, the engine runs {platform}."
-        remedy = (
-            f"docker pull --platform {platform} {reference}" if chosen else "claudy build-image"
-        )
-        return fail(Finding("image-wrong-architecture", message, remedy), image=reference)
+    if is_foreign(found.platform, platform) and not _runs(engine, found):
+        finding = wrong_architecture(reference, found.platform, platform, chosen=bool(chosen))
+        return fail(finding, image=reference)
     from claudy.doctor.inside import image_of_guard
 
     guards = image_of_guard(context)
@@ -41,6 +46,26 @@ def run(context: Context) -> Outcome:
         return fail(finding, image=guards)
     size = f"{found.size / 1e6:.0f} MB"
     return ok(f"{reference}, {size}, {found.platform}", image=reference, size=found.size)
+
+
+def _runs(engine: Engine, image: Image) -> bool:
+    """Whether an image for another processor runs all the same: the engine may emulate that."""
+    body = {
+        "Image": image.id,
+        "Entrypoint": ["sh", "-c", ":"],
+        "Labels": {"claudy.doctor": "emulation"},
+        "NetworkDisabled": True,
+        "HostConfig": {"NetworkMode": "none"},
+    }
+    made = str(engine.call("POST", "/containers/create", body=body)["Id"])
+    try:
+        waiting = engine.begin("POST", f"/containers/{made}/wait", {"condition": "next-exit"})
+        engine.call("POST", f"/containers/{made}/start")
+        return int(waiting.finish(_PATIENCE)["StatusCode"]) == 0
+    except APIError:
+        return False
+    finally:
+        remove(engine, made)
 
 
 def _missing(context: Context, reference: str, chosen: str) -> Finding:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import secrets
+import struct
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from claudy.image.reference import platform_of
 from tests.engine.doctor.machine import SOCKET
 from tests.engine.doctor.test_broken_engine import HELLO, assert_launches, paste
 from tests.running.diagnosis import Watch
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from tests.running.program import Claudy
 
 SMALL = 200 << 20
+PLATFORM = platform_of(os.uname().machine)
 
 
 def checks(document: str) -> dict[str, Any]:
@@ -54,13 +58,12 @@ def test_image_older_than_its_files(machine: Machine) -> None:
     assert (found["finding"], found["remedy"]) == ("image-outdated", "claudy build-image")
 
 
-def foreign_image(path: Path, name: str = "foreign:latest") -> None:
-    """Write an image of another processor, as `docker save` would."""
-    layer = b"\0" * 10240  # an empty tar
+def image_archive(path: Path, name: str, architecture: str, layer: bytes) -> None:
+    """Write an image of one layer as `docker save` would."""
     config = {
-        "architecture": "s390x",
+        "architecture": architecture,
         "os": "linux",
-        "config": {},
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
@@ -75,6 +78,22 @@ def foreign_image(path: Path, name: str = "foreign:latest") -> None:
             archive.addfile(entry, io.BytesIO(content))
 
 
+def foreign_image(path: Path, name: str = "foreign:latest") -> None:
+    """Write an image whose programs are of another processor: their heads, which is all it takes.
+
+    System V ABI, object files: class 64, big-endian; machine 22 is the S/390.
+    """
+    head = b"\x7fELF\2\2\1".ljust(16, b"\0")
+    head += struct.pack(">HHIQQQIHHHHHH", 2, 22, 1, 4096, 64, 0, 0, 64, 56, 0, 64, 0, 0)
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        for program in ("bin/sh", "bin/true", "bin/echo"):
+            entry = tarfile.TarInfo(program)
+            entry.mode, entry.size = 0o755, len(head)
+            archive.addfile(entry, io.BytesIO(head))
+    image_archive(path, name, "s390x", layer.getvalue())
+
+
 def test_image_for_another_processor(machine: Machine) -> None:
     machine.start_engine()
     foreign_image(machine.root / "root/foreign.tar")
@@ -86,8 +105,9 @@ def test_image_for_another_processor(machine: Machine) -> None:
     assert found["remedy"].startswith("docker pull --platform linux/")
 
 
+@pytest.mark.parametrize("docker", ["none", "guard"])
 def test_image_for_another_processor_is_fetched_for_this_one(
-    claudy: Claudy, engine: Engine, project: Path, registry: str, tmp_path: Path
+    claudy: Claudy, engine: Engine, project: Path, registry: str, tmp_path: Path, docker: str
 ) -> None:
     """The registry has it for this processor, the engine for another: the remedy helps."""
     name = f"{registry}/claudy-test-sorts:{secrets.token_hex(4)}"
@@ -97,19 +117,52 @@ def test_image_for_another_processor_is_fetched_for_this_one(
     foreign_image(tmp_path / "foreign.tar", name)
     engine.cli("load", "-i", str(tmp_path / "foreign.tar"))
     foreign = engine.cli("image", "inspect", "-f", "{{.Id}}", name).stdout.strip()
+    chosen = claudy.with_environment(CLAUDY_IMAGE=name, CLAUDY_DOCKER=docker)
     try:
-        assert claudy.run("--image", name, "--", "true", cwd=project).code != 0
-        doctor = claudy.run("doctor", "--json", "--image", name, "image", cwd=project)
-        found = checks(doctor.text)["image"]
-        assert found["finding"] == "image-wrong-architecture"
+        for _ in range(2):
+            watch = Watch()
+            launch = chosen.run("--", "true", cwd=project)
+            watch.stop()
+            doctor = chosen.run("doctor", "--json", "image", cwd=project)
+            found = checks(doctor.text)["image"]
+            watch.note(found["finding"])
+            assert found["finding"] == "image-wrong-architecture"
+            assert found["seen"] == f"{name} is for linux/s390x, the engine runs {PLATFORM}."
+            assert (launch.code, launch.text) == (125, "")
+            said = f"claudy: {found['seen']}\n        Try: {found['remedy']}\n"
+            assert launch.said.endswith(said)
         program, *words = found["remedy"].split()
         assert program == "docker"
         engine.cli(*words)
-        done = claudy.run("--image", name, "--", "echo", "hello from inside", cwd=project)
+        done = chosen.run("--", "echo", "hello from inside", cwd=project)
         assert (done.code, done.text) == (0, "hello from inside\n"), done.said
     finally:
         engine.cli("rmi", "-f", name, check=False)
         engine.cli("rmi", "-f", foreign, check=False)
+
+
+def test_image_for_another_processor_that_runs(
+    claudy: Claudy, engine: Engine, project: Path, tmp_path: Path
+) -> None:
+    """As where the engine emulates the other processor: nothing is wrong, nobody is warned."""
+    name = f"claudy-test-emulated:{secrets.token_hex(4)}"
+    engine.cli("save", "-o", str(tmp_path / "busybox.tar"), "busybox")
+    with tarfile.open(tmp_path / "busybox.tar") as saved:
+        manifest = json.load(saved.extractfile("manifest.json"))  # type: ignore[arg-type]
+        layer = saved.extractfile(manifest[0]["Layers"][0]).read()  # type: ignore[union-attr]
+    image_archive(tmp_path / "emulated.tar", name, "386", layer)
+    engine.cli("load", "-i", str(tmp_path / "emulated.tar"))
+    chosen = claudy.with_environment(CLAUDY_IMAGE=name)
+    try:
+        done = chosen.run("--", "sh", "-c", "exit 7", cwd=project)
+        assert done.code == 7
+        assert "linux/386" not in done.said
+        doctor = chosen.run("doctor", "--json", "image", cwd=project)
+        found = checks(doctor.text)["image"]
+        assert (doctor.code, found["status"]) == (0, "ok")
+        assert "linux/386" in found["seen"]
+    finally:
+        engine.cli("rmi", "-f", name, check=False)
 
 
 def test_registry_down(machine: Machine) -> None:
