@@ -217,10 +217,17 @@ def test_disk_full(small_disk: Machine) -> None:
     machine = small_disk
     fill = ["docker", "run", "busybox", "sh", "-c", "cat /dev/zero >/big"]
     assert "No space left on device" in machine.run(*fill).err
+    watch = Watch()
+    launch = machine.claudy(*HELLO)
+    watch.stop()
+    assert launch.code == 125
+    assert "The disk of the Docker engine is full" in launch.err
     doctor = machine.claudy("doctor", "--json")
     assert doctor.code == 1
     found = checks(doctor.out)["disk"]
+    watch.note(found["finding"])
     assert (found["finding"], found["remedy"]) == ("disk-full", "docker system prune")
+    assert launch.err.endswith(f"Try: {found['remedy']}\n")
     pruned: Done = paste(machine, f"{found['remedy']} --force")
     assert pruned.code == 0, pruned.err
     assert_launches(machine)
