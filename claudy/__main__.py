@@ -86,15 +86,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         from claudy.cli.launching import launch_plain
 
         code = launch_plain(head[0] if head else ".", words[len(head) + 1 :])
-        if argv is None:
-            # Nothing is buffered and nothing registered: taking the interpreter down in order
-            # would only keep the user's prompt waiting.
-            os._exit(code)
-        return code
-    gc.enable()
-    from claudy.cli.app import run_app
+    else:
+        gc.enable()
+        from claudy.cli.app import run_app
 
-    return run_app(words)
+        code = run_app(words)
+    if argv is None:
+        # Nothing is buffered, nothing registered, and all threads are daemons: taking the
+        # interpreter down in order would only keep the user's prompt waiting.
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

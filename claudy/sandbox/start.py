@@ -126,6 +126,7 @@ class Prepared:
             Outdated: what was remembered can't be started.
         """
         launch = self.launch
+        launch.container = launch.name  # no longer the one that could not be joined
         for notice in self.notices:
             launch.request.notify(notice)
         tty = launch.session.tty

@@ -41,6 +41,8 @@ _READY_SECONDS = 30
 _STOP_SECONDS = 20
 _PID_FILE = "daemon.pid"
 _OWN_PID_FILE = "docker.pid"
+_PASSED = ("GOGC",)
+"""Variables that an engine gets from who starts it: how often Go collects garbage."""
 
 
 def start(place: Place, root: Path) -> None:
@@ -142,6 +144,7 @@ def start_in_root(place: Place, holder: int, root: Path, command: Sequence[str],
         bind = f"mount -t tmpfs -o mode=1777 claudy-test-tmp {TEMPORARY}; {bind}"
     private = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", bind, str(root)]
     clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin", mark(place)]
+    clean += [f"{name}={os.environ[name]}" for name in _PASSED if name in os.environ]
     return start_detached([*enter(holder), *clean, *private, *command], log)
 
 
