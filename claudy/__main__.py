@@ -74,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
         from claudy import __version__
+        from claudy.cli.console import print_plain
 
-        print(f"claudy {__version__}")  # noqa: T201 - the one result that needs no renderer
-        return 0
+        return print_plain(f"claudy {__version__}")
     if words[:1] == ["ps"] and words[1:] in ([], ["--json"]):
         from claudy.cli.listing import ps_plain
 

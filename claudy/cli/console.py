@@ -56,8 +56,15 @@ class Console:
         return f"{code}{text}{_OFF}" if self.colour(descriptor) else text
 
     def result(self, text: str) -> None:
-        """Print a result."""
-        _write(1, text + "\n")
+        """Print a result; a reader that has gone is not an error.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        try:
+            _write_all(1, text + "\n")
+        except BrokenPipeError:
+            pass
 
     def pass_on(self, descriptor: int, data: bytes) -> None:
         """Print bytes as they are.
@@ -88,7 +95,7 @@ class Console:
     def error(self, error: ClaudyError) -> None:
         """Print an error and what to do about it; as JSON if that was asked for."""
         if self.as_json:
-            self.result(_as_json(error.code, error.message, error.hint))
+            _write(1, _as_json(error.code, error.message, error.hint) + "\n")
             return
         text = _wrapped(f"claudy: {error.message}")
         text = text.replace("claudy:", self.paint("claudy:", _RED), 1)
@@ -122,13 +129,17 @@ def _as_json(code: str, message: str, hint: str) -> str:
 
 
 def _write(descriptor: int, text: str) -> None:
-    """Write text; a reader that has gone is not an error."""
+    """Write text if that is possible."""
     try:
-        data = text.encode("utf-8", "surrogateescape")
-        while data:
-            data = data[os.write(descriptor, data) :]
+        _write_all(descriptor, text)
     except OSError:
         pass
+
+
+def _write_all(descriptor: int, text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _wrapped(text: str) -> str:
@@ -149,6 +160,17 @@ def _wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
+def print_plain(text: str) -> int:
+    """Print a result that depends on nothing; return the exit code."""
+    console = Console(os.environ)
+
+    def act() -> int:
+        console.result(text)
+        return 0
+
+    return guarded(console, act)
+
+
 def guarded(console: Console, action: Callable[[], int]) -> int:
     """Run an action; print what it raises and return the exit code. The one catch site."""
     if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
@@ -162,7 +184,7 @@ def guarded(console: Console, action: Callable[[], int]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         if console.as_json:
-            console.result(_as_json("interrupted", "Interrupted.", ""))
+            _write(1, _as_json("interrupted", "Interrupted.", "") + "\n")
         return INTERRUPTED
     except Terminated as error:
         return 128 + error.signum
@@ -183,6 +205,11 @@ def _traceback() -> None:
 
 def _unexpected(error: Exception) -> ClaudyError:
     """Write the traceback to a log and return an error that names it."""
+    import errno
+
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "What this prints"
+        return ClaudyError(f"{where} can't be written: {error.strerror}.", "df -h")
     import tempfile
     import traceback
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from rich.console import Console as RichConsole
 from rich.console import Group
@@ -41,7 +44,12 @@ class LiveDisplay:
     def __init__(self, console: Console, rich: RichConsole | None = None) -> None:
         env: Mapping[str, str] = console.env
         colourless = not console.colour(2)
-        self._rich = rich or RichConsole(stderr=True, no_color=colourless, _environ=env)
+        self._rich = rich or RichConsole(
+            file=cast("IO[str]", _Terminal()),
+            force_terminal=True,
+            no_color=colourless,
+            _environ=env,
+        )
         self._live: Live | None = None
         self._phase = ""
         self._began = 0.0
@@ -126,6 +134,27 @@ class LiveDisplay:
             )
         table.add_row(Text(f"  {settled} of {len(self._layers)} layers"), Text("done"))
         return table
+
+
+class _Terminal(io.TextIOBase):
+    """Standard error; a terminal that has been closed meanwhile is not an error."""
+
+    encoding = "utf-8"
+
+    def fileno(self) -> int:
+        """Return the descriptor, which is asked for its size."""
+        return 2
+
+    def write(self, text: str) -> int:
+        """Write text if there is somebody to see it."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _line(text: Text) -> Text:

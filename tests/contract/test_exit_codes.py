@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,35 @@ def test_what_nobody_reads_is_no_error(tmp_path: Path) -> None:
         assert child.wait() in (0, 141)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["--version"], ["--help"], ["completion", "bash"], ["config", "show"], ["config", "path"]],
+    ids=" ".join,
+)
+def test_a_result_that_cant_be_written_is_an_error(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "claudy", *words],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 125
+    assert done.stderr.startswith("claudy: What this prints can't be written: No space left")
+    assert list(tmp_path.glob("*.log")) == []
+
+
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_one_catch_site(as_json: bool, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_one_catch_site(
+    as_json: bool,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     console = Console({}, as_json=as_json)
 
     def fail(error: BaseException) -> int:

@@ -197,6 +197,24 @@ def test_an_interrupted_build_leaves_nothing(
     assert done.code == 0, done.said
 
 
+def test_the_terminal_closes_while_a_launch_builds(
+    small: Small, command: Claudy, tmp_path: Path
+) -> None:
+    small.write(more="RUN sleep 1000")
+    project, logs = tmp_path / "project", tmp_path / "logs"
+    project.mkdir()
+    logs.mkdir()
+    launched = command.with_environment(CLAUDY_DOCKER="none", TMPDIR=str(logs))
+    with launched.terminal(cwd=project) as terminal:
+        wait_for(small.containers, SECONDS, "the step to run")
+        terminal.hang_up()
+        wait_for(lambda: not terminal.child.isalive(), SECONDS, "claudy to end")
+        assert terminal.child.exitstatus == 128 + signal.SIGHUP
+    assert list(logs.iterdir()) == []  # nothing unexpected was noted
+    wait_for(lambda: not small.containers(), SECONDS, "the step's container to go")
+    assert small.names() == set()
+
+
 def test_the_second_of_two_waits_and_finds_the_image(
     small: Small, command: Claudy, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from claudy.guard import opening
 from claudy.guard.ledger import Ledger
 from claudy.guard.options import Settings
 from tests.engines.shell import wait_for
-from tests.guard.conftest import Guard, running_guard
+from tests.guard.conftest import AT_ONCE, Guard, running_guard
 from tests.guard.test_faults import kill_worker
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def sandbox(engine: Engine, run_label: str, tmp_path: Path) -> Iterator[Sandbox]
 def serve(guard: Guard, *options: str, inner: int = 80, program: str = "/bin/cat") -> str:
     """Start a service that runs a program for each connection, and return its id."""
     command = ["nc", "-ll", "-p", str(inner), "-e", program]
-    return guard.cli("run", "-d", *options, "busybox", *command).stdout.strip()
+    return guard.cli("run", "-d", *AT_ONCE, *options, "busybox", *command).stdout.strip()
 
 
 def listen_inside(sandbox: Sandbox, port: int) -> None:
