@@ -151,7 +151,7 @@ def look_inside(context: Context) -> Inside:
     # Undone the other way round: first nothing runs any more, then nothing is left of it.
     there = _write_sentinel(path, token, context)
     guarded = _start_guard(prepared, context)
-    context.on_undo(_clear, context.engine(), plan.name)
+    context.on_undo(clear, context.engine(), plan.name)
     try:
         output = _run(engine, plan, session, guarded)
         written, content = _written(path + ".answer")
@@ -206,7 +206,7 @@ def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], Non
     return data.decode("utf-8", "replace")
 
 
-def _clear(engine: Engine, name: str) -> None:
+def clear(engine: Engine, name: str) -> None:
     """Remove the container and its sibling; they are gone by themselves if all went well."""
     filters: dict[str, str | bool] = {"filters": dumps({"name": [name]}).decode(), "all": True}
     with contextlib.suppress(EngineError):

@@ -277,7 +277,7 @@ def test_asking_the_registry_fetches_nothing(small: Small, own: str) -> None:
 def test_an_interrupted_pull_leaves_nothing_that_is_in_the_way(
     small: Small, claudy: Claudy, registry: str, engine: Engine
 ) -> None:
-    small.write(more="RUN dd if=/dev/urandom of=/big bs=1M count=40")
+    small.write(more="RUN dd if=/dev/urandom of=/big bs=1M count=100")
     command = small.command(claudy)
     reference = small.recipe().reference
     assert command.run("build-image", "--push", registry, cwd=small.root).code == 0

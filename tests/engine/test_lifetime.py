@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.running.program import Claudy
 
 
-TIMES = 15
+TIMES = 30
 
 
 @pytest.fixture(name="claudy")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.engines.engine import Engine
     from tests.guard.conftest import Guard, Host
 
-TRIES = 12
+TRIES = 20
 SECONDS = 60
 """A swapper that gets little of a busy machine needs longer to come round."""
 # In the directory that is its argument: `d` is a directory, nothing, or a link to the host's /etc.

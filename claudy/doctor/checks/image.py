@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from claudy.doctor.model import Check, Outcome, fail, ok
@@ -11,11 +12,9 @@ from claudy.host.finding import Finding
 from claudy.host.refusals import wrong_architecture
 from claudy.image.images import find_image
 from claudy.image.reference import REPOSITORY, bundled_reference, is_foreign, platform_of
-from claudy.sandbox.leave import remove
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
-    from claudy.engine.client import Engine
     from claudy.image.images import Image
 
 _PATIENCE = 20.0
@@ -31,7 +30,7 @@ def run(context: Context) -> Outcome:
     found = find_image(engine, reference)
     if found is None:
         return fail(_missing(context, reference, chosen), image=reference)
-    if is_foreign(found.platform, platform) and not _runs(engine, found):
+    if is_foreign(found.platform, platform) and not _runs(context, found):
         finding = wrong_architecture(reference, found.platform, platform, chosen=bool(chosen))
         return fail(finding, image=reference)
     from claudy.doctor.inside import image_of_guard
@@ -48,24 +47,27 @@ def run(context: Context) -> Outcome:
     return ok(f"{reference}, {size}, {found.platform}", image=reference, size=found.size)
 
 
-def _runs(engine: Engine, image: Image) -> bool:
+def _runs(context: Context, image: Image) -> bool:
     """Whether an image for another processor runs all the same: the engine may emulate that."""
+    from claudy.doctor.inside import LABEL, PREFIX, clear
+
+    engine, word = context.engine(), os.urandom(8).hex()
     body = {
         "Image": image.id,
         "Entrypoint": ["sh", "-c", ":"],
-        "Labels": {"claudy.doctor": "emulation"},
+        "Labels": {LABEL: word},
         "NetworkDisabled": True,
         "HostConfig": {"NetworkMode": "none"},
     }
-    made = str(engine.call("POST", "/containers/create", body=body)["Id"])
+    name = PREFIX + word
+    context.on_undo(clear, context.engine(), name)
+    engine.call("POST", "/containers/create", {"name": name}, body)
+    waiting = engine.begin("POST", f"/containers/{name}/wait", {"condition": "next-exit"})
     try:
-        waiting = engine.begin("POST", f"/containers/{made}/wait", {"condition": "next-exit"})
-        engine.call("POST", f"/containers/{made}/start")
-        return int(waiting.finish(_PATIENCE)["StatusCode"]) == 0
+        engine.call("POST", f"/containers/{name}/start")
     except APIError:
         return False
-    finally:
-        remove(engine, made)
+    return int(waiting.finish(_PATIENCE)["StatusCode"]) == 0
 
 
 def _missing(context: Context, reference: str, chosen: str) -> Finding:

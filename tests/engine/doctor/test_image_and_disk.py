@@ -161,6 +161,8 @@ def test_image_for_another_processor_that_runs(
         found = checks(doctor.text)["image"]
         assert (doctor.code, found["status"]) == (0, "ok")
         assert "linux/386" in found["seen"]
+        left = engine.cli("ps", "-aq", "--filter", "label=claudy.doctor").stdout
+        assert left == ""
     finally:
         engine.cli("rmi", "-f", name, check=False)
 
