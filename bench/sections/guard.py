@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.stage import Stage
 
 RAW, GUARD, BARE = "raw socket", "guard", "a relay that only splices"
-_MEGABYTES = 256
+_MEGABYTES = 400
 _STREAMS, _PIECE = 100, 256 * 1024
 _IDLE = 200
 _ADDED, _THROUGHPUT, _MEMORY = 1.0, 0.9, 60.0

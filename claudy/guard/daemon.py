@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from claudy.engine.wire import Response
 from claudy.guard.refusal import Denied
+from claudy.guard.splice import widen
 from claudy.guard.strictjson import dump
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ def _head(method: bytes, target: str, fields: Query) -> bytes:
 
 def _send_chunks(sock: socket.socket, pieces: Iterable[Piece]) -> None:
     """Send a chunked body; stop when the daemon has refused it already."""
+    widen(sock)
     for piece in pieces:
         if piece:
             parts = piece if isinstance(piece, list) else [piece]

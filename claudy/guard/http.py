@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -117,9 +118,10 @@ class Client:
             Denied: the framing is broken or the client is silent for too long.
         """
         self._continue()
-        self.sock.settimeout(BODY_SECONDS)
-        yield from Body(self.sock, self.early_bytes(), self._length).pieces()
         self.sock.settimeout(None)
+        _allow_silence(self.sock, BODY_SECONDS)
+        yield from Body(self.sock, self.early_bytes(), self._length).pieces()
+        _allow_silence(self.sock, 0)
 
     def _continue(self) -> None:
         if self._h11.they_are_waiting_for_100_continue:
@@ -239,6 +241,13 @@ class Client:
                 if not self.sock.recv(BLOCK):
                     break
         self.sock.close()
+
+
+def _allow_silence(sock: socket.socket, seconds: float) -> None:
+    """Set the kernel's own time-out (0: none): Python's costs a `poll` for each read."""
+    whole = int(seconds)
+    limit = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
