@@ -72,9 +72,8 @@ def test_the_suite_ends_in_one_line_that_counts_all(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(_ROOT))
 
-    code = run_suite(
-        [], "none", ["-p", "tests.engines.plugin", "--rootdir", str(project), str(project)]
-    )
+    options = ["-p", "tests.engines.plugin", "--rootdir", str(project), str(project)]
+    code = run_suite([], "none", options, two=False)
 
     out = capfd.readouterr().out.splitlines()
     assert code == 1
