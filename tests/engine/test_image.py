@@ -240,8 +240,8 @@ def installed(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFact
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
-    pip = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    venv.create(folder / "venv")
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "venv"), "install", "--no-compile"]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True, cwd=folder)
     return folder / "venv"
 
