@@ -26,7 +26,7 @@ from tests.engines.registry import start_registries
 from tests.engines.room import command_in
 from tests.engines.roots import prepare_host, root_of, slim_image
 from tests.engines.shell import EngineError, locked, say
-from tests.engines.suite import beside, run_suite
+from tests.engines.suite import run_suite
 
 _REGISTRY = "registry"
 _SUITE_ENGINES = ["20.10", "26.1"]
@@ -40,11 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.action == "up":
-            return _up(options.names or _DEFAULT, options.suffix, two=options.two)
+            return _up(options.names or _DEFAULT, options.suffix)
         if options.action == "down":
-            for instance in (options.suffix, beside(options.suffix)):
-                _down(options.names or list(KINDS), instance, purge=options.purge)
-            return 0
+            return _down(options.names or list(KINDS), options.suffix, purge=options.purge)
         if options.action == "status":
             return _status()
         if options.action == "test":
@@ -66,7 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     up = actions.add_parser("up", help="start what is missing; prints the DOCKER_HOST of each")
     up.add_argument("names", nargs="*", choices=[*KINDS, _REGISTRY, []])
-    up.add_argument("--two", action="store_true", help="a second one of each, as `test` has them")
     down = actions.add_parser("down", help="stop engines and their containers")
     down.add_argument("names", nargs="*", choices=[*KINDS, []])
     down.add_argument("--purge", action="store_true", help="remove their images too")
@@ -80,27 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(names: list[str], instance: str, *, two: bool = False) -> int:
-    """Start engines, each with its room, images and registries.
-
-    Args:
-        names: what to start; a registry comes with each engine of the suite.
-        instance: of the engines.
-        two: also start a second engine of each version of the suite.
-    """
-    kinds = [name for name in names if name != _REGISTRY] or _SUITE_ENGINES
-    places = [Place(kind, instance) for kind in kinds]
-    second = [Place(kind, beside(instance)) for kind in kinds if two and kind in _WHOLE_ENGINES]
+def _up(names: list[str], instance: str) -> int:
+    kinds = [name for name in names if name != _REGISTRY]
+    places = [Place(kind, instance) for kind in kinds or _SUITE_ENGINES]
     prepare_host()
     with ThreadPoolExecutor() as pool:
         slim = pool.submit(slim_image)
-        registry = _REGISTRY in names
-        futures = [pool.submit(_bring_up, place, registry=registry) for place in places]
-        futures += [pool.submit(_bring_up, place, registry=False) for place in second]
-        for future in futures:
+        for future in [
+            pool.submit(_bring_up, place, registry=_REGISTRY in names) for place in places
+        ]:
             future.result()
         slim.result()
-    for place in (*places, *second):
+    for place in places:
         sys.stdout.write(f"{place.name} {place.host}\n")
     return 0
 
@@ -114,12 +102,13 @@ def _bring_up(place: Place, *, registry: bool) -> None:
             start_registries(place, root)
 
 
-def _down(names: list[str], instance: str, *, purge: bool) -> None:
+def _down(names: list[str], instance: str, *, purge: bool) -> int:
     for name in names:
         place = Place(name, instance)
         if place.run.exists() or (purge and place.data.exists()):
             with locked(RUN / f"{place.name}.lock"):
                 halt(place, purge=purge)
+    return 0
 
 
 def _status() -> int:
@@ -136,10 +125,9 @@ def _status() -> int:
 def _test(engines: list[str] | None, instance: str, options: list[str]) -> int:
     possible = os.geteuid() == 0 and shutil.which("apt-get")
     chosen = engines or (_SUITE_ENGINES if possible else [FOREIGN])
-    own = chosen != [FOREIGN]
-    if own:
-        _up([*chosen, "rootless", "userns", _REGISTRY], instance, two=True)
-    return run_suite(chosen, instance, options, two=own)
+    if chosen != [FOREIGN]:
+        _up([*chosen, "rootless", "userns", _REGISTRY], instance)
+    return run_suite(chosen, instance, options)
 
 
 def _exec(name: str, instance: str, command: list[str]) -> NoReturn:

@@ -13,8 +13,6 @@ CACHE = Path("/var/cache/claudy-test")
 TEMPORARY = Path("/tmp")  # noqa: S108 - asked about, not written to
 
 INSTANCE_VARIABLE = "CLAUDY_TEST_INSTANCE"
-ONCE = "once"
-"""Marks the tests of what takes long to make or is there once: they stay on one engine."""
 ENGINE_VARIABLE = "CLAUDY_TEST_ENGINE"
 """Set in a room for the tests: the kind of its engine."""
 

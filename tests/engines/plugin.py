@@ -25,7 +25,6 @@ from tests.engines.layout import (
     DOCKER_GROUP_ID,
     ENGINE_VARIABLE,
     KINDS,
-    ONCE,
     PASSWORD_REGISTRY_PORT,
     REGISTRY_PORT,
     TEMPORARY,
@@ -49,8 +48,6 @@ _MISSING: pytest.StashKey[set[str]] = pytest.StashKey()
 _RUN: pytest.StashKey[str] = pytest.StashKey()
 _NOT_RUN = ("skipped", "error", "failed")
 MARK = "engine"
-_ONCE = {"claudy", "rootless_engine", "userns_engine", "registry", "password_registry", "tls"}
-"""Fixtures that take long to make, the bundled image above all, or of which there is one."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,7 +75,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_MISSING] = set[str]()
     config.stash[_RUN] = f"run{secrets.token_hex(4)}"
     config.addinivalue_line("markers", f"{MARK}: needs a real engine (set by its fixtures)")
-    config.addinivalue_line("markers", f"{ONCE}: needs what is made once for an engine")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> None:
@@ -98,14 +94,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need an engine, so that `-m engine` selects them, and how much of one."""
+    """Mark the tests that need an engine, so that `-m engine` selects them."""
     needs = {"engine", "rootless_engine", "userns_engine"}
     for item in items:
-        used = set(getattr(item, "fixturenames", ()))
-        if needs & used:
+        if needs & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARK)
-        if _ONCE & used:
-            item.add_marker(ONCE)
 
 
 def pytest_terminal_summary(

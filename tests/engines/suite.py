@@ -1,9 +1,4 @@
-"""Every test once: without an engine, and on each engine in its room; one line sums it up.
-
-A part waits for its engine a good deal, so there are more parts than cores: each version has two
-engines, one with the bundled image and all else that is made once, and one beside it for the tests
-that need neither.
-"""
+"""Every test once: without an engine, and on each engine in its room; one line sums it up."""
 
 from __future__ import annotations
 
@@ -19,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE, ONCE
+from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _COUNTS = ("tests", "failures", "errors", "skipped")
 _WATCH = ["--durations=10"]
@@ -77,59 +72,44 @@ class Outcome:
         return ", ".join(f"{name.removeprefix('tests.')} {spent:.0f}" for name, spent in files)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One pytest process.
-
-    Args:
-        name: What its lines begin with.
-        arguments: Of pytest.
-        instance: Of the engines that it uses.
-        behind: How nice it is: the shorter, the nicer, so that all end together.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    instance: str = ""
-    behind: int = 0
-
-
-BESIDE = "beside"
-"""Ends the name of the instance of the second engines."""
+_NO_ENGINE = "no engine"
+"""The part that needs none, or brings up its own."""
+_BEHIND = ("nice", "-n", "10")
+"""That part is the shortest: it takes what the others leave while they wait for their engines."""
 _FILES = 12
 """So many files are named when it is said where the time went."""
 _FEW = 25
 """With more failures than this it was not the company that made them fail."""
 
 
-def beside(instance: str) -> str:
-    """Return the instance of the second engines."""
-    return f"{instance}{BESIDE}"
-
-
-def run_suite(engines: Sequence[str], instance: str, options: Sequence[str], *, two: bool) -> int:
+def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> int:
     """Run all tests and return 0 if none failed.
 
     Args:
         engines: The engines on which those that need one are run, at the same time.
         instance: Which set of engines.
         options: Passed to each pytest.
-        two: Whether there is a second engine of each, in the instance beside.
     """
     began = time.monotonic()
-    parts = list(_parts(engines, instance, options, two=two))
+    parts = {_NO_ENGINE: ["-m", "not engine", *options]}
+    parts |= {name: ["-m", "engine", "--engine", name, *options] for name in engines}
     with tempfile.TemporaryDirectory() as reports, ThreadPoolExecutor(len(parts)) as pool:
         turn = threading.Lock()
-        futures = [pool.submit(_run_part, part, Path(reports), turn) for part in parts]
-        outcomes = {part: future.result() for part, future in zip(parts, futures, strict=True)}
-        for part, outcome in outcomes.items():
+        futures = [
+            pool.submit(_run_part, name, arguments, instance, Path(reports), turn)
+            for name, arguments in parts.items()
+        ]
+        outcomes = dict(zip(parts, (future.result() for future in futures), strict=True))
+        for name, outcome in outcomes.items():
             if 0 < outcome.failed <= _FEW:
-                outcomes[part] = outcome.mended(_run_part(part, Path(reports), turn, again=True))
+                again = ["--last-failed", *parts[name]]
+                outcomes[name] = outcome.mended(
+                    _run_part(f"{name}, again", again, instance, Path(reports), turn, name)
+                )
         whole = sum(outcomes.values(), Outcome())
-    for part, outcome in outcomes.items():
+    for name, outcome in outcomes.items():
         if outcome.seconds:
-            spent = sum(outcome.seconds.values())
-            _write(f"[{part.name}] {spent:.0f} s of tests: {outcome.split()}")
+            _write(f"[{name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}")
     failed = whole.failed or (1 if whole.exit_code else 0)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     _write(f"the whole suite on {', '.join(engines) or 'no engine'}: {minutes} min {seconds} s")
@@ -137,32 +117,22 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str], *, 
     return 1 if failed or not whole.passed else 0
 
 
-def _parts(
-    engines: Sequence[str], instance: str, options: Sequence[str], *, two: bool
-) -> Iterator[_Part]:
-    yield _Part("no engine", ("-m", "not engine", *options), instance, behind=10)
-    for name in engines:
-        chosen = ("--engine", name, *options)
-        if two:
-            yield _Part(name, ("-m", f"engine and {ONCE}", *chosen), instance)
-            rest = ("-m", f"engine and not {ONCE}", *chosen)
-            yield _Part(f"{name} {BESIDE}", rest, beside(instance), behind=5)
-        else:
-            yield _Part(name, ("-m", "engine", *chosen), instance)
-
-
-def _run_part(part: _Part, reports: Path, turn: threading.Lock, *, again: bool = False) -> Outcome:
-    file = part.name.replace(" ", "-")
-    report = reports / f"{file}{'-again' if again else ''}.xml"
-    options = [*_WATCH, f"--override-ini=cache_dir={reports}/cache-{file}", f"--junit-xml={report}"]
-    if again:
-        options.append("--last-failed")
-    command = [sys.executable, "-m", "pytest", "-q", *options, *part.arguments]
-    if part.behind:
-        command = ["nice", "-n", str(part.behind), *command]
+def _run_part(
+    name: str,
+    arguments: list[str],
+    instance: str,
+    reports: Path,
+    turn: threading.Lock,
+    first: str = "",
+) -> Outcome:
+    report = reports / f"{name.replace(' ', '-')}.xml"
+    memory = reports / f"cache-{(first or name).replace(' ', '-')}"
+    options = [*_WATCH, f"--override-ini=cache_dir={memory}", f"--junit-xml={report}"]
+    command = [sys.executable, "-m", "pytest", "-q", *options, *arguments]
+    if name == _NO_ENGINE:
+        command = [*_BEHIND, *command]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
-    environment |= {INSTANCE_VARIABLE: part.instance, "PYTHONUNBUFFERED": "1"}
-    name = f"{part.name}, again" if again else part.name
+    environment |= {INSTANCE_VARIABLE: instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command,
         env=environment,

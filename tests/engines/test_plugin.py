@@ -72,8 +72,9 @@ def test_the_suite_ends_in_one_line_that_counts_all(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(_ROOT))
 
-    options = ["-p", "tests.engines.plugin", "--rootdir", str(project), str(project)]
-    code = run_suite([], "none", options, two=False)
+    code = run_suite(
+        [], "none", ["-p", "tests.engines.plugin", "--rootdir", str(project), str(project)]
+    )
 
     out = capfd.readouterr().out.splitlines()
     assert code == 1
