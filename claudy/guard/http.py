@@ -119,9 +119,9 @@ class Client:
         """
         self._continue()
         self.sock.settimeout(None)
-        _allow_silence(self.sock, BODY_SECONDS)
+        allow_silence(self.sock, BODY_SECONDS)
         yield from Body(self.sock, self.early_bytes(), self._length).pieces()
-        _allow_silence(self.sock, 0)
+        allow_silence(self.sock, 0)
 
     def _continue(self) -> None:
         if self._h11.they_are_waiting_for_100_continue:
@@ -243,7 +243,7 @@ class Client:
         self.sock.close()
 
 
-def _allow_silence(sock: socket.socket, seconds: float) -> None:
+def allow_silence(sock: socket.socket, seconds: float) -> None:
     """Set the kernel's own time-out (0: none): Python's costs a `poll` for each read."""
     whole = int(seconds)
     limit = struct.pack("@ll", whole, int((seconds - whole) * 1e6))

@@ -36,13 +36,19 @@ def in_the_background() -> Iterator[None]:
     Client and daemon then write more before it looks again. Waking for every write of theirs, on
     cores that they keep busy, it would take a fifth of what they move (`bench/`, `docker cp`).
     """
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    usual = os.sched_getscheduler(0) == os.SCHED_OTHER  # else the user has chosen one
+    if usual:
+        _schedule(os.SCHED_BATCH)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if usual:
+            _schedule(os.SCHED_OTHER)
+
+
+def _schedule(policy: int) -> None:
+    with contextlib.suppress(OSError):  # a sandboxed sidecar may not
+        os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 def pass_all(source: Watched, sink: socket.socket) -> None:

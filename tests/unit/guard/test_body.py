@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claudy.guard.body import BLOCK, Body
+from claudy.guard.http import allow_silence
 from claudy.guard.refusal import Denied
 
 if TYPE_CHECKING:
@@ -54,6 +56,29 @@ def test_chunks_are_joined(chunks: list[bytes], first: int) -> None:
 @given(st.binary(max_size=200), st.binary(max_size=20), st.integers(0, 230))
 def test_a_length_ends_the_body(data: bytes, behind: bytes, first: int) -> None:
     assert received(data + behind, len(data), first) == data
+
+
+def test_silence_ends_in_an_error_with_the_kernels_time_out_too() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"5\r\nhel")
+        allow_silence(ours, 0.05)
+        pieces = Body(ours, b"", None).pieces()
+        assert b"".join(next(pieces)) == b"hel"
+        with pytest.raises(Denied) as error:
+            next(pieces)
+    assert error.value.status == 408
+
+
+def test_the_thread_is_in_the_background_until_the_body_has_ended() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"5\r\nhello\r\n0\r\n\r\n")
+        before = os.sched_getscheduler(0)
+        assert [os.sched_getscheduler(0) for _ in Body(ours, b"", None).pieces()] == [
+            os.SCHED_BATCH
+        ]
+        assert os.sched_getscheduler(0) == before
 
 
 def test_large_chunks_arrive_whole() -> None:
