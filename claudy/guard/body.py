@@ -38,7 +38,9 @@ class Body:
         """Bytes that are missing of this chunk, or of the whole."""
         self._between = False
         """Whether the next is the end of a chunk's last line."""
-        self._last = self._ended = length == 0
+        self._last = False
+        """Whether the chunk without bytes has come."""
+        self._ended = length == 0
         self._known: tuple[bytes, int] | None = None
         """The last chunk's line and size: most are as long as the one before."""
         self._buffer = bytearray(max(BLOCK, len(first)))

@@ -99,6 +99,23 @@ def slim_image(suite: str = "trixie") -> Path:
     return target
 
 
+def machine_archive(suite: str, packages: str) -> Path:
+    """Return the tarball of a minimal Debian with some packages installed, made if need be.
+
+    Args:
+        suite: The release.
+        packages: Names, separated by commas.
+    """
+    target = CACHE / f"{suite}-machine-{_digest(packages)}.tar"
+    with locked(target.with_suffix(".lock")):
+        if not target.exists():
+            partial = target.with_suffix(".partial.tar")
+            options = [f"--include={packages}", "--dpkgopt=force-unsafe-io"]
+            run(["mmdebstrap", "--variant=minbase", *options, suite, str(partial), *mirror()])
+            partial.rename(target)
+    return target
+
+
 def _unpack(suite: str, packages: list[str], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"partial-{suite}-") as partial:
         unpacked = Path(partial, "root")

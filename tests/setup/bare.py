@@ -80,7 +80,7 @@ def require_root(config: pytest.Config) -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         prepare_host()
         return
-    missing = "a bare machine can only be made as root on Debian or Ubuntu"
+    missing = "a machine can only be made as root on Debian or Ubuntu"
     if config.getoption("require_engines"):
         pytest.fail(missing)
     pytest.skip(missing)

@@ -12,9 +12,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.engines.layout import CACHE
-from tests.engines.roots import mirror
-from tests.engines.shell import alive, command_name, locked, run, start_detached, stop, wait_for
+from tests.engines.roots import machine_archive
+from tests.engines.shell import alive, command_name, run, start_detached, stop, wait_for
 
 SUITE = "bookworm"
 """The newest release whose systemd still runs on cgroups of version 1, as this kernel may have."""
@@ -76,7 +75,16 @@ class Booted:
 
     def boot(self) -> None:
         """Start it, and return when systemd has started all that it starts."""
-        run(["tar", "-xpf", str(_archive()), "-C", str(self.root), "--exclude=./dev/*"])
+        run(
+            [
+                "tar",
+                "-xpf",
+                str(machine_archive(SUITE, _PACKAGES)),
+                "-C",
+                str(self.root),
+                "--exclude=./dev/*",
+            ]
+        )
         variables = f"root={shlex.quote(str(self.root))}\ngroup={self._group}\n"
         apart = "unshare --mount --propagation private --net --ipc --uts --cgroup --pid --fork"
         script = f"{variables}{_ENTER_CGROUPS}exec {apart} --kill-child sh -c "
@@ -123,14 +131,3 @@ def _removed(top: Path) -> bool:
     except OSError:
         return not top.exists()
     return True
-
-
-def _archive() -> Path:
-    target = CACHE / f"{SUITE}-systemd.tar"
-    with locked(target.with_suffix(".lock")):
-        if not target.exists():
-            partial = target.with_suffix(".partial.tar")
-            options = [f"--include={_PACKAGES}", "--dpkgopt=force-unsafe-io"]
-            run(["mmdebstrap", "--variant=minbase", *options, SUITE, str(partial), *mirror()])
-            partial.rename(target)
-    return target

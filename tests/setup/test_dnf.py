@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.layout import CACHE
-from tests.engines.roots import mirror, root_of
-from tests.engines.shell import locked, run
+from tests.engines.roots import machine_archive, root_of
 from tests.setup.bare import Bare, require_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PACKAGES = "createrepo-c,dnf,iptables,libseccomp2,python3,rpm"
 _RELEASE = 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=43\n'
@@ -75,7 +72,7 @@ def fedora(
     require_root(request.config)
     root = tmp_path_factory.mktemp("fedora") / "root"
     root.mkdir()
-    machine = Bare(root, "fedora", _archive())
+    machine = Bare(root, "fedora", machine_archive("trixie", _PACKAGES))
     try:
         (root / "etc/os-release").unlink()
         (root / "etc/os-release").write_text(_RELEASE)
@@ -89,17 +86,6 @@ def fedora(
     finally:
         machine.halt()
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _archive() -> Path:
-    target = CACHE / "trixie-dnf.tar"
-    with locked(target.with_suffix(".lock")):
-        if not target.exists():
-            partial = target.with_suffix(".partial.tar")
-            options = [f"--include={_PACKAGES}", "--dpkgopt=force-unsafe-io"]
-            run(["mmdebstrap", "--variant=minbase", *options, "trixie", str(partial), *mirror()])
-            partial.rename(target)
-    return target
 
 
 def _package(machine: Bare, name: str, programs: tuple[str, ...]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.roots import prepare_host
+from tests.setup.bare import require_root
 from tests.setup.systemd import Booted
 from tests.setup.tree import copy_tree
 
@@ -36,12 +34,7 @@ def booted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Booted]:
     """Return a machine that has booted."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        missing = "a machine with systemd can only be made as root on Debian or Ubuntu"
-        if request.config.getoption("require_engines"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    prepare_host()
+    require_root(request.config)
     root = tmp_path_factory.mktemp("systemd") / "root"
     root.mkdir()
     machine = Booted(root)
