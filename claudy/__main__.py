@@ -11,26 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# As in `claudy.cli.app.COMMANDS`, which a run without options doesn't import; a test compares.
-SUBCOMMANDS = frozenset(
-    (
-        "build-image",
-        "completion",
-        "config",
-        "doctor",
-        "logs",
-        "prune",
-        "ps",
-        "restart",
-        "rm",
-        "run",
-        "stats",
-        "status",
-        "stop",
-        "trust",
-    )
-)
-
 
 def _die_of_interrupts() -> None:
     """Let Ctrl-C end the process without a word, until there is something to clear up.
@@ -82,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return ps_plain(as_json=len(words) > 1)
     head = words[: words.index("--")] if "--" in words else words
-    if not head or (len(head) == 1 and head[0][:1] not in ("-", "") and head[0] not in SUBCOMMANDS):
-        from claudy.cli.launching import launch_plain
+    from claudy.cli.quick import read
 
-        code = launch_plain(head[0] if head else ".", words[len(head) + 1 :])
+    if found := read(head):
+        from claudy.cli.launching import launch_quickly
+
+        code = launch_quickly(*found, words[len(head) + 1 :])
     else:
         gc.enable()
         from claudy.cli.app import run_app

@@ -18,11 +18,54 @@ if TYPE_CHECKING:
 
     from claudy.sandbox.project import Project
 
+_NO_SETTINGS = {"new", "recreate", "dry_run", "yes", "no_input", "quiet", "debug"}
+_SETTINGS = {"volume": "volumes"}
+"""Settings that are not called as their option is."""
 
-def launch_plain(directory: str, command: Sequence[str]) -> int:
-    """Launch without options, as most runs are."""
-    console = Console(os.environ, debug=bool(os.environ.get("CLAUDY_DEBUG")))
-    return guarded(console, lambda: launch(build_request(console, directory, command, {})))
+
+def launch_quickly(directory: str, options: Mapping[str, Any], command: Sequence[str]) -> int:
+    """Launch without the option parser, as nearly all launches are.
+
+    Args:
+        directory: the project.
+        options: as in `launch_with`.
+        command: the words after `--`.
+    """
+    # Whatever goes wrong before the options are looked at is said as they ask for.
+    console = Console(os.environ, debug=_wants_debug(options))
+    return guarded(console, lambda: launch_with(directory, options, command))
+
+
+def launch_with(directory: str, options: Mapping[str, Any], command: Sequence[str]) -> int:
+    """Open the project's sandbox, or print the plan of it.
+
+    Args:
+        directory: the project.
+        options: values by the names of the parameters of `claudy.cli.run.run`; None, False and an
+            empty list are the same as leaving it out.
+        command: the words after `--`.
+    """
+    console = Console(
+        os.environ,
+        quiet=options.get("quiet", False),
+        debug=_wants_debug(options),
+        yes=options.get("yes", False),
+        no_input=options.get("no_input", False),
+    )
+    flags = {
+        _SETTINGS.get(name, name): value
+        for name, value in options.items()
+        if name not in _NO_SETTINGS and value not in (None, False, [])
+    }
+    new, recreate = options.get("new", False), options.get("recreate", False)
+    request = build_request(console, directory, command, flags, new=new, recreate=recreate)
+    if options.get("dry_run"):
+        return print_plan(console, request)
+    return launch(request)
+
+
+def _wants_debug(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("debug") or os.environ.get("CLAUDY_DEBUG"))
 
 
 def build_request(
@@ -66,7 +109,7 @@ def _project(directory: str) -> Project:
             raise
         from difflib import get_close_matches
 
-        from claudy.__main__ import SUBCOMMANDS
+        from claudy.cli.quick import SUBCOMMANDS
 
         if near := get_close_matches(directory, sorted(SUBCOMMANDS), n=1):
             raise UsageError(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
 from claudy.cli import options
 from claudy.cli.app import typer_app
-from claudy.cli.console import Console
-from claudy.cli.launching import build_request, print_plan
+from claudy.cli.console import print_plain
+from claudy.cli.launching import launch_with
 
 app = typer_app()
 List = list[str] | None
@@ -70,33 +69,32 @@ def run(
     version: options.Version = False,
 ) -> int:
     """Open the project's sandbox (same as claudy without a command)."""
-    from claudy.sandbox.launch import launch
-
-    console = Console(os.environ, quiet=quiet, debug=debug, yes=yes, no_input=no_input)
     if version:
         from claudy import __version__
 
-        console.result(f"claudy {__version__}")
-        return 0
-    given = {
+        return print_plain(f"claudy {__version__}")
+    options = {
         "docker": docker,
         "host": host,
         "context": context,
         "image": image,
         "pull": pull,
-        "env": env or None,
-        "volumes": volume or None,
-        "publish": publish or None,
+        "env": env,
+        "volume": volume,
+        "publish": publish,
         "network": network,
         "cpus": cpus,
         "memory": memory,
         "pids_limit": pids_limit,
-        "read_only": read_only or None,
-        "sudo": sudo or None,
-        "keep": keep or None,
+        "read_only": read_only,
+        "sudo": sudo,
+        "new": new,
+        "keep": keep,
+        "recreate": recreate,
+        "dry_run": dry_run,
+        "yes": yes,
+        "no_input": no_input,
+        "quiet": quiet,
+        "debug": debug,
     }
-    flags = {name: value for name, value in given.items() if value is not None}
-    request = build_request(console, directory, ctx.obj or (), flags, new=new, recreate=recreate)
-    if dry_run:
-        return print_plan(console, request)
-    return launch(request)
+    return launch_with(directory, options, ctx.obj or ())

@@ -78,15 +78,21 @@ class Request:
     recreate: bool = False
 
 
-def inputs(request: Request, endpoint: Endpoint) -> tuple[Any, ...]:
+def inputs(request: Request, endpoint: Endpoint) -> tuple[Any, ...] | None:
     """Return everything that could make this launch differ from the last one, cheaply.
 
-    Variables by value, files by their stat; a launch with options is never taken for another.
+    Variables and options by value, files by their stat.
+
+    Returns:
+        None if it depends on more: `-e K` on a variable, `-v` on what is at a path, an image that
+        is always pulled on its registry.
     """
-    env = request.env
+    env, flags = request.env, request.flags
+    if "env" in flags or "volumes" in flags or flags.get("pull") == "always":
+        return None
     names = sorted(n for n in env if n.startswith(("CLAUDY_", "DOCKER_", "XDG_")))
     files = [config_file(env), f"{request.project.path}/{PROJECT_FILE}", state_dir(env) + "/trust"]
-    if not env.get("CLAUDY_IMAGE"):
+    if not flags.get("image", env.get("CLAUDY_IMAGE")):
         from claudy.image.reference import source_files
 
         files += source_files()
@@ -95,6 +101,7 @@ def inputs(request: Request, endpoint: Endpoint) -> tuple[Any, ...]:
         tuple((name, env[name]) for name in names),
         request.home,
         tuple(_stat(path) for path in files),
+        tuple((name, str(flags[name])) for name in sorted(flags)),
     )
 
 
@@ -145,7 +152,7 @@ class Launch:
         self.seat = self._seat(self.name)
         self.guard: Guard | Sidecar | None = None
         self._watcher: Watcher | None = None
-        self.inputs = None if request.flags else inputs(request, endpoint)
+        self.inputs = inputs(request, endpoint)
 
     def _seat(self, name: str) -> Seat:
         # The same project may have a sandbox on another engine too.

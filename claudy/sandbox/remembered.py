@@ -35,7 +35,7 @@ def recall(launch: Launch) -> Prepared | None:
     """Return what to start if it is known from the last launch, with today's date.
 
     Args:
-        launch: a launch without options.
+        launch: a launch, for which `inputs` are known.
     """
     try:
         with open(_path(launch), "rb") as file:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.running.fixtures import claudy, claudy_command, project
+from tests.running.fixtures import claudy, claudy_command, claudy_without_image, project
 
-__all__ = ["claudy", "claudy_command", "project"]
+__all__ = ["claudy", "claudy_command", "claudy_without_image", "project"]

@@ -26,24 +26,26 @@ def counting(engine: Engine, tmp_path: Path) -> Iterator[Counting]:
         yield relay
 
 
-@pytest.fixture(params=["none", "guard"])
-def counted(claudy: Claudy, counting: Counting, request: pytest.FixtureRequest) -> Claudy:
-    """Return claudy behind the relay; its settings are in variables, so that launches are plain."""
-    return claudy.with_environment(
-        DOCKER_HOST=counting.host,
-        CLAUDY_DOCKER=request.param,
-        CLAUDY_IMAGE="busybox:latest",
-        CLAUDY_PULL="never",
-    )
-
-
+@pytest.mark.parametrize("how", ["variables", "options"])
+@pytest.mark.parametrize("mode", ["none", "guard"])
 def test_launches_and_listings_ask_little(
-    counted: Claudy, counting: Counting, project: Path
+    claudy: Claudy, counting: Counting, project: Path, mode: str, how: str
 ) -> None:
-    assert counted.run("--", "true", cwd=project).code == 0  # settles what is known of the engine
+    chosen = {"docker": mode, "image": "busybox:latest", "pull": "never"}
+    counted = claudy.with_environment(DOCKER_HOST=counting.host)
+    words: list[str] = []
+    if how == "variables":
+        variables = {f"CLAUDY_{name.upper()}": value for name, value in chosen.items()}
+        counted = counted.with_environment(**variables)
+    else:
+        words = [f"--{name}={value}" for name, value in chosen.items()]
+    launch = [*words, "--"]
+    assert (
+        counted.run(*launch, "true", cwd=project).code == 0
+    )  # settles what is known of the engine
     counting.taken()
 
-    with counted.start("--", "cat", cwd=project) as first:
+    with counted.start(*launch, "cat", cwd=project) as first:
         assert first.stdin
         assert first.stdout
         first.stdin.write(b"open\n")
@@ -62,14 +64,14 @@ def test_launches_and_listings_ask_little(
         assert "GET /_ping" not in cold
         assert "GET /info" not in cold
 
-        assert counted.run("--", "true", cwd=project).code == 0
+        assert counted.run(*launch, "true", cwd=project).code == 0
         assert counting.taken() == [
             "POST /containers/ID/kill",  # once: from now on the sandbox outlives its first session
             "POST /containers/ID/exec",
             "POST /exec/ID/start",
             "GET /exec/ID/json",
         ]
-        assert counted.run("--", "true", cwd=project).code == 0
+        assert counted.run(*launch, "true", cwd=project).code == 0
         warm = counting.taken()
         assert warm[:2] == ["POST /containers/ID/exec", "POST /exec/ID/start"]
         assert set(warm[2:]) == {"GET /exec/ID/json"}

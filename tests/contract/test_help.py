@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from claudy.__main__ import SUBCOMMANDS
 from claudy.cli.app import COMMANDS
+from claudy.cli.quick import SUBCOMMANDS
 from claudy.cli.shells.words import flatten, read_parser
 
 ROOT = Path(__file__).parents[2]

@@ -24,8 +24,8 @@ TIMES = 30
 
 @pytest.fixture(name="claudy")
 def without_docker(claudy: Claudy) -> Claudy:
-    """Return claudy as it is started with a setting, not with an option: twice as fast."""
-    return claudy.with_environment(CLAUDY_DOCKER="none")
+    """Return claudy that starts a sandbox in half the time, without a network of its own."""
+    return claudy.with_environment(CLAUDY_DOCKER="none", CLAUDY_NETWORK="host")
 
 
 def test_names_labels_and_environment(claudy: Claudy, project: Path) -> None:

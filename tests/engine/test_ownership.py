@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,6 +39,7 @@ def test_roots_project_has_root_inside_and_says_so(claudy: Claudy, project: Path
     assert (project / "made").stat().st_uid == 0
 
 
+@pytest.mark.once
 def test_rootless_root_inside_is_the_user_outside(
     rootless_engine: Engine, claudy: Claudy, ordinary_user: OrdinaryUser, tmp_path: Path
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.engines.shell import wait_for
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 UID = 1234
 
 
+@pytest.mark.once
 def test_the_home_belongs_to_the_user(
     claudy: Claudy, userns_engine: Engine, tmp_path: Path
 ) -> None:

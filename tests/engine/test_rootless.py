@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ready"]
 
+pytestmark = pytest.mark.once
+
 _TREE = Path(__file__).parents[2]
 _NEEDED = ("h11", "h2", "hpack", "hyperframe", "platformdirs")  # by the guard and a launch
 SERVE = "echo hello >/index.html; httpd -f -p 80 -h /"

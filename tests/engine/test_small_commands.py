@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from tests.running.program import Claudy, Done
 
 SECONDS = 30
-# Quick to start, and independent of the image that others build.
-PLAIN = ("--docker", "none", "--image", "busybox:latest", "--pull", "never")
+# Quick to start (half of a start is making a network), and independent of the image that others
+# build.
+PLAIN = (
+    "--docker", "none", "--image", "busybox:latest", "--pull", "never", "--network", "host"
+)  # fmt: skip
 COMPOSE = """\
 services:
   web:
@@ -145,7 +148,8 @@ def test_a_copy_of_a_sandbox_is_none(
 
 
 def test_status_says_all_of_a_sandbox(claudy: Claudy, project: Path, engine: Engine) -> None:
-    with session(claudy, project, "--memory", "64m", "--cpus", "0.5", "-p", "127.0.0.1::80"):
+    options = ("--memory", "64m", "--cpus", "0.5", "--network", "bridge", "-p", "127.0.0.1::80")
+    with session(claudy, project, *options):
         found = said_json(claudy.run("status", "--json", cwd=project))
         assert found["engine"]["version"].startswith(engine.version)
         assert found["engine"]["endpoint"] == engine.host
@@ -315,8 +319,7 @@ def test_what_runs_in_a_stopped_sandbox_gets_a_term(claudy: Claudy, project: Pat
 
 
 def test_the_shell_on_a_terminal_goes_with_the_sandbox(claudy: Claudy, project: Path) -> None:
-    options = ("--docker", "none", "--image", "busybox:latest", "--pull", "never")
-    with claudy.terminal(*options, cwd=project) as terminal:
+    with claudy.terminal(*PLAIN, cwd=project) as terminal:
         terminal.enter("echo open-$((40+2))")
         terminal.expect("open-42")
         before = claudy.sandboxes(project).only()["Id"]

@@ -48,6 +48,13 @@ _MISSING: pytest.StashKey[set[str]] = pytest.StashKey()
 _RUN: pytest.StashKey[str] = pytest.StashKey()
 _NOT_RUN = ("skipped", "error", "failed")
 MARK = "engine"
+ONCE = "once"
+_FIRST = "first"
+_MARKERS = {
+    MARK: "needs a real engine (set by its fixtures)",
+    ONCE: "which engine the run is for makes no difference; the whole suite runs it with one",
+    _FIRST: "makes what later tests find, and comes before them so that it is made once",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,7 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
         tempfile.tempdir = None  # asked for already by pytest
     config.stash[_MISSING] = set[str]()
     config.stash[_RUN] = f"run{secrets.token_hex(4)}"
-    config.addinivalue_line("markers", f"{MARK}: needs a real engine (set by its fixtures)")
+    for name, meaning in _MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> None:
@@ -94,11 +102,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need an engine, so that `-m engine` selects them."""
+    """Mark the tests that need an engine, so that `-m engine` selects them; put some first."""
     needs = {"engine", "rootless_engine", "userns_engine"}
     for item in items:
         if needs & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARK)
+    items.sort(key=lambda item: item.get_closest_marker(_FIRST) is None)
 
 
 def pytest_terminal_summary(

@@ -145,6 +145,7 @@ def test_the_hanging_daemon_takes_a_request_and_says_nothing(hang: str) -> None:
     assert not readable
 
 
+@pytest.mark.once
 def test_rootless_containers_write_as_the_ordinary_user(
     rootless_engine: Engine, ordinary_user: OrdinaryUser, label: str
 ) -> None:
@@ -158,6 +159,7 @@ def test_rootless_containers_write_as_the_ordinary_user(
         file.unlink(missing_ok=True)
 
 
+@pytest.mark.once
 def test_rootless_ports_are_in_the_room_of_the_rootless_engine(
     rootless_engine: Engine, label: str
 ) -> None:
@@ -173,6 +175,7 @@ def test_rootless_ports_are_in_the_room_of_the_rootless_engine(
     wait_for(answered, 30, "an answer from the published port")
 
 
+@pytest.mark.once
 def test_with_userns_remap_root_inside_is_nobody_outside(
     userns_engine: Engine, label: str, tmp_path: Path
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_daemon_can_be_stopped_and_started(made: Engine, *, force: bool) -> No
     assert sorted(made.cli("images", "-q").stdout.split()) == images
 
 
+@pytest.mark.once
 def test_an_engine_that_others_use_is_not_stopped(userns_engine: Engine) -> None:
     if not userns_engine.shared:
         pytest.skip("this run is for that engine")

@@ -19,7 +19,7 @@ from claudy.engine.client import Engine as Client
 from claudy.host.endpoint import resolve
 from tests.engines.shell import wait_for
 from tests.guard.inside import SECONDS, Inside
-from tests.running.fixtures import claudy, claudy_command
+from tests.running.fixtures import claudy, claudy_command, claudy_without_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.engines.engine import Engine
     from tests.running.program import Claudy
 
-__all__ = ["claudy", "claudy_command"]
+__all__ = ["claudy", "claudy_command", "claudy_without_image"]
 
 KINDS = ["process", "sidecar"]
 

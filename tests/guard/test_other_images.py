@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running.fixtures import claudy, claudy_command, places, project
+from tests.running.fixtures import claudy, claudy_command, claudy_without_image, places, project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.running.program import Claudy
 
-__all__ = ["claudy", "claudy_command", "places", "project"]
+__all__ = ["claudy", "claudy_command", "claudy_without_image", "places", "project"]
 IMAGE = "debian:trixie-slim"
 # What the daemon says to a ping at a socket; at the place where tools without DOCKER_HOST look.
 PING = """

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.engines.engine import Engine
     from tests.guard.conftest import Guard, Host
 
-TRIES = 20
+TRIES = 12
+"""Each is two starts; without the guard one of the first few wins."""
 SECONDS = 60
 """A swapper that gets little of a busy machine needs longer to come round."""
 # In the directory that is its argument: `d` is a directory, nothing, or a link to the host's /etc.
@@ -111,7 +112,7 @@ def test_without_the_guard_the_race_is_won(guard: Guard, engine: Engine, run_lab
     won = False
     with swapping(guard, "sandbox", run_label) as name:
         source = f"type=bind,source={guard.project}/{name}/d,target=/d,readonly"
-        for _ in range(TRIES * 4):
+        for _ in range(TRIES * 6):
             words = (
                 "run",
                 "--name",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.engines.shell import wait_for
 from tests.guard.inside import SECONDS, Inside
-from tests.running.fixtures import claudy, claudy_command
+from tests.running.fixtures import claudy, claudy_command, claudy_without_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.engines.engine import Engine
     from tests.running.program import Claudy
 
-__all__ = ["claudy", "claudy_command"]
+__all__ = ["claudy", "claudy_command", "claudy_without_image"]
 
 SIDECAR = {"CLAUDY_DOCKER": "guard", "CLAUDY_GUARD_RUNS": "sidecar"}
 UID = 1234

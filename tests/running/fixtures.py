@@ -40,19 +40,24 @@ def claudy_command(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def claudy(
+def claudy_without_image(
     engine: Engine, claudy_command: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> Claudy:
-    """Return claudy with a home and places of its own, and the engine of this run."""
+    """Return claudy with a home and places of its own; the engine may not have the image yet."""
     home = tmp_path_factory.mktemp("home")
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     docker = {"DOCKER_HOST": engine.host, "DOCKER_CONFIG": str(engine.settings)}
     environment = kept | docker | places(home)
-    found = Claudy(claudy_command, environment, engine)
+    return Claudy(claudy_command, environment, engine)
+
+
+@pytest.fixture(scope="session")
+def claudy(claudy_without_image: Claudy) -> Claudy:
+    """Return claudy with a home and places of its own, and the engine of this run."""
     # Once for an engine; after that a launch finds it.
-    built = found.run("build-image", cwd="/", timeout=900)
+    built = claudy_without_image.run("build-image", cwd="/", timeout=900)
     assert built.code == 0, built.said
-    return found
+    return claudy_without_image
 
 
 def places(home: Path) -> dict[str, str]:
