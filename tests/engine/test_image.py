@@ -249,7 +249,7 @@ def test_the_wheel_names_and_finds_the_same_image(
 
 
 @pytest.mark.once
-@pytest.mark.first
+@pytest.mark.first(1)
 def test_the_wheel_alone_builds_the_image(
     claudy_without_image: Claudy, engine: Engine, label: str, installed: Path
 ) -> None:

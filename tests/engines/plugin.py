@@ -53,7 +53,7 @@ _FIRST = "first"
 _MARKERS = {
     MARK: "needs a real engine (set by its fixtures)",
     ONCE: "which engine the run is for makes no difference; the whole suite runs it with one",
-    _FIRST: "makes what later tests find, and comes before them so that it is made once",
+    f"{_FIRST}(turn)": "makes what later tests find, and comes before them: it is made once",
 }
 
 
@@ -71,6 +71,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=os.environ.get("CI") == "true",
         help="fail, not skip, without the engine (default with CI=true)",
+    )
+
+    group.addoption(
+        "--last-first",
+        action="store_true",
+        help="files in reverse order: beside a run in order, that waits where this one computes",
     )
 
 
@@ -100,14 +106,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     os.execvp(whole[0], whole)  # noqa: S606 - no shell is what is wanted
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need an engine, so that `-m engine` selects them; put some first."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    """Mark the tests that need an engine, so that `-m engine` selects them; order what is left."""
     needs = {"engine", "rootless_engine", "userns_engine"}
     for item in items:
         if needs & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARK)
-    items.sort(key=lambda item: item.get_closest_marker(_FIRST) is None)
+    yield
+    if config.getoption("last_first"):
+        files = {path: -number for number, path in enumerate(item.path for item in items)}
+        items.sort(key=lambda item: files[item.path])
+    turns = {item: item.get_closest_marker(_FIRST) for item in items}
+    items.sort(key=lambda item: found.args[0] if (found := turns[item]) else len(turns))
 
 
 def pytest_terminal_summary(

@@ -97,6 +97,9 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
         # What has an engine of its own beside this one, or asks none, is run with the last.
         which = MARK if name == engines[-1] else f"{MARK} and not {ONCE}"
         parts[name] = ["-m", which, "--engine", name, *options]
+    for name in engines[1::2]:
+        # Images are made in one part while another waits for sessions and time-outs.
+        parts[name].insert(0, "--last-first")
     with tempfile.TemporaryDirectory() as reports, ThreadPoolExecutor(len(parts)) as pool:
         turn = threading.Lock()
         futures = [

@@ -12,14 +12,14 @@ import pytest
 
 from tests.engines.shell import wait_for
 from tests.guard.inside import SECONDS, Inside
-from tests.running.fixtures import LINGERING, claudy, claudy_command
+from tests.running.fixtures import LINGERING, claudy, claudy_command, claudy_without_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.running.program import Claudy
 
-__all__ = ["claudy", "claudy_command"]
+__all__ = ["claudy", "claudy_command", "claudy_without_image"]
 
 PROCESS = {"CLAUDY_DOCKER": "guard", "CLAUDY_GUARD_RUNS": "process"}
 LAUNCHES = 20

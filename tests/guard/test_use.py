@@ -243,16 +243,12 @@ def test_events_of_own_containers(guard: Guard, host: Host) -> None:
         while not select.select([stream.stdout], [], [], 0)[0]:
             guard.engine.cli("exec", host.container_name, "true")
             guard.cli("run", "--rm", "busybox", "true")
-        guard.cli("run", "--rm", "--name", "eventful", "busybox", "true")
-        full = ""
+        full = guard.cli("create", "busybox", "true").stdout.strip()
+        guard.cli("start", "--attach", full)
+        guard.cli("rm", full)
         for line in stream.stdout:
-            kind, action, actor = (
-                line.strip().rsplit(" ", 2) if line.count(" ") == 2 else (line, "", "")
-            )
             seen.append(line)
-            if kind == "container" and action == "create":
-                full = actor
-            if kind == "container" and action == "destroy" and actor == full and len(seen) > 12:
+            if line == f"container destroy {full}\n":
                 break
         stream.terminate()
     actions = [line.split()[1] for line in seen if full in line and line.startswith("container")]

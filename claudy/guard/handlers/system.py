@@ -94,11 +94,12 @@ def is_own_event(x: Exchange, event: dict[str, Any]) -> bool:
         return x.ledger.owns("volumes", full)
     if kind not in _KINDS:
         return False
+    # A container's creation is told before the daemon has answered the request that made it. Asked
+    # in this order: what is no longer meant to be made is owned.
+    if kind == "container" and attributes.get(TOKEN_LABEL) in x.ledger.read()["intents"]:
+        return True
     if x.ledger.owns(_KINDS[kind], full):
         return True
-    if kind == "container":
-        # Its creation is told before the daemon has answered the request that made it.
-        return attributes.get(TOKEN_LABEL) in x.ledger.read()["intents"]
     if kind == "network":
         return x.ledger.owns("containers", str(attributes.get("container", "")))
     return False

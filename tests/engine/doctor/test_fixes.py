@@ -149,7 +149,7 @@ def test_a_missing_image_is_built_and_claudy_launches(
     assert (launch.code, launch.text) == (0, f"{label}\n"), launch.said
 
 
-@pytest.mark.first
+@pytest.mark.first(2)
 def test_the_guards_image_is_built_and_claudy_launches(claudy: Claudy, project: Path) -> None:
     """Doctor builds nothing unasked, not even the image of a guard that runs in a container."""
     beside = claudy.with_environment(CLAUDY_GUARD_RUNS="sidecar")
