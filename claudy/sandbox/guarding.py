@@ -6,18 +6,16 @@ container beside the sandbox: `claudy.sandbox.sidecar`, which offers what `Guard
 
 from __future__ import annotations
 
-import _signal
 import os
 
 from claudy.errors import ClaudyError
 from claudy.host.places import state_dir
 from claudy.record import record
-from claudy.sandbox.detached import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, NoReturn
+    from typing import Any
 
     from claudy.engine.client import Engine
     from claudy.sandbox.project import Project
@@ -34,7 +32,7 @@ class Guard:
 
     Args:
         directory: where its socket is made; mounted into the sandbox.
-        argv: its arguments, as of `claudy.guard`.
+        argv: its command line.
     """
 
     directory: str
@@ -72,12 +70,20 @@ class Guard:
         os.makedirs(self.directory, 0o711, exist_ok=True)
         os.chmod(self.directory, 0o711)  # noqa: S103 - the sandbox's user passes, only to the socket
         reader, writer = os.pipe()
+        os.set_inheritable(writer, True)
         log = f"{self.directory}.log"
-        launcher = os.getpid()
-        # Forked: a second interpreter would be started while the engine needs the cores.
-        pid = os.fork()
-        if not pid:
-            _serve([*self.argv, "--launcher", str(launcher)], writer, log)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        pid = os.posix_spawn(
+            self.argv[0],
+            [*self.argv, "--ready-fd", str(writer), "--launcher", str(os.getpid())],
+            os.environ,
+            setsid=True,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ),
+        )
         os.close(writer)
         with open(self.pid_file, "w", encoding="ascii") as file:
             file.write(str(pid))
@@ -151,42 +157,6 @@ class Guard:
             os.rmdir(self.directory)
         except OSError:
             pass  # the next one clears it
-
-
-def _serve(argv: list[str], writer: int, log: str) -> NoReturn:
-    """Be a guard, in the process that was forked for it; never returns.
-
-    Args:
-        argv: its arguments.
-        writer: the pipe for its word that it listens.
-        log: file for what it says.
-    """
-    import gc
-    import sys
-
-    code = 1
-    try:
-        detach("claudy-guard", (writer,))
-        _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        number = os.open(log, flags, 0o600)
-        for descriptor in (1, 2):
-            os.dup2(number, descriptor)
-        os.close(number)
-        gc.enable()
-        if not sys.flags.safe_path:
-            # The directory of the script, or with `python -m claudy` that in which claudy was
-            # started: a module of the project's must never be what the guard imports.
-            del sys.path[0]
-        from claudy.guard.__main__ import main
-
-        code = main([*argv, "--ready-fd", str(writer)])
-    except BaseException:  # noqa: BLE001 - the child must not unwind into the launcher
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(code)
 
 
 class Starting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from claudy.errors import ClaudyError
 from claudy.record import replace
@@ -60,6 +61,9 @@ def plan_guard(
         os.makedirs(state, 0o700, exist_ok=True)
         if os.path.exists(f"{state}/{MARK}"):
             os.unlink(f"{state}/{MARK}")
+    # -P: a directory named `claudy` in the project must never be what is imported.
+    # Not -m: `runpy` imports more than the guard does until it listens.
+    argv = [sys.executable, "-P", "-c", "from claudy.guard.__main__ import run; run()", "serve"]
     places = {
         "listen": f"{directory}/docker.sock",
         "upstream": upstream,
@@ -67,7 +71,7 @@ def plan_guard(
         "log": guard_log(launch.request.env, project),
     }
     given = arguments(launch, settings, facts, user, host_path, places)
-    return Guard(directory, ("serve", *given))
+    return Guard(directory, (*argv, *given))
 
 
 def _shares_files(launch: Launch, facts: EngineFacts, directory: str) -> bool:

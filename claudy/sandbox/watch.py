@@ -12,8 +12,7 @@ import _signal
 import os
 import termios
 
-from claudy.sandbox.detached import detach
-from claudy.sandbox.terminal import STDIN
+from claudy.sandbox.terminal import STDIN, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +61,28 @@ def _sleep_and_clear(
     """Wait for the end of claudy; runs in the forked process."""
     for name in _IGNORED:
         _signal.signal(getattr(_signal, name), _signal.SIG_IGN)
+    _signal.set_wakeup_fd(-1)
+    os.setsid()
     terminal, attributes = -1, None
     try:
         attributes = termios.tcgetattr(STDIN)
         terminal = os.dup(STDIN)
     except (termios.error, OSError):
         pass  # no terminal, nothing to restore
-    detach("sandbox-watch", {reader, terminal} - {-1})
+    try:
+        with open("/proc/self/comm", "w", encoding="ascii") as comm:
+            comm.write("sandbox-watch")
+    except OSError:
+        pass  # only a name for `ps`
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (STDIN, STDOUT, 2):
+        os.dup2(null, descriptor)
+    keep = sorted({reader, terminal} - {-1})
+    low = 3
+    for descriptor in keep:
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, _highest_descriptor() + 1)
     while guard is not None and (dead := guard.ended(reader)):
         guard.revive(dead)
     if os.read(reader, 1):
@@ -80,3 +94,10 @@ def _sleep_and_clear(
             pass  # the terminal has gone with claudy
         os.close(terminal)
     clear_up()
+
+
+def _highest_descriptor() -> int:
+    try:
+        return max(int(name) for name in os.listdir("/dev/fd"))
+    except OSError:
+        return 255

@@ -22,8 +22,6 @@ MAY = {
     "containers": LEAVES | {"host", "engine", "settings", "image", "sandbox"},
     "doctor": LEAVES | {"host", "engine", "settings", "image", "sandbox", "containers", "guard"},
 }
-# What is imported only in the process that is forked to be something else.
-BECOMES = {"sandbox/guarding.py": {"guard"}}
 PRINTING = ("print", "sys.stdout.write", "sys.stderr.write", "typer.echo", "click.echo")
 # The entry points of processes of their own, and the one result that needs no renderer.
 MAY_PRINT = {"__main__.py", "guard/__main__.py", "guard/policy/table.py"}
@@ -71,7 +69,7 @@ def test_imports_point_one_way() -> None:
         f"{name} imports claudy.{other}"
         for name, part, tree in parts()
         if part not in ("cli", "__main__")
-        for other in sorted(imported(tree) - MAY[part] - {part} - BECOMES.get(name, set()))
+        for other in sorted(imported(tree) - MAY[part] - {part})
     ]
     assert not wrong, "\n".join(wrong)
 
