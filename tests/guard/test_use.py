@@ -232,7 +232,7 @@ def test_networks(guard: Guard) -> None:
         guard.cli("network", "rm", "appnet")
 
 
-def test_events_of_own_containers(guard: Guard, host: Host) -> None:
+def test_events_of_own_objects(guard: Guard, host: Host) -> None:
     command = [newest_cli(), "events", "--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"]
     seen = []
     with subprocess.Popen(
@@ -243,6 +243,10 @@ def test_events_of_own_containers(guard: Guard, host: Host) -> None:
         while not select.select([stream.stdout], [], [], 0)[0]:
             guard.engine.cli("exec", host.container_name, "true")
             guard.cli("run", "--rm", "busybox", "true")
+        network = guard.cli("network", "create", "eventful").stdout.strip()
+        guard.cli("volume", "create", "eventful")
+        guard.cli("network", "rm", "eventful")
+        guard.cli("volume", "rm", "eventful")
         full = guard.cli("create", "busybox", "true").stdout.strip()
         guard.cli("start", "--attach", full)
         guard.cli("rm", full)
@@ -253,6 +257,13 @@ def test_events_of_own_containers(guard: Guard, host: Host) -> None:
         stream.terminate()
     actions = [line.split()[1] for line in seen if full in line and line.startswith("container")]
     assert actions == ["create", "attach", "start", "die", "destroy"]
+    others = [line for line in seen if network in line or "eventful" in line]
+    assert others == [
+        f"network create {network}\n",
+        "volume create eventful\n",
+        f"network destroy {network}\n",
+        "volume destroy eventful\n",
+    ]
     assert not [line for line in seen if host.container in line]
 
 

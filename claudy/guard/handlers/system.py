@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import strictjson, views
-from claudy.guard.ledger import TOKEN_LABEL
+from claudy.guard.ownevents import OwnEvents
 from claudy.guard.refusal import BAD_REQUEST, Denied
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _EVENT_FILTERS = frozenset(
         "scope",
     }
 )
-_KINDS = {"container": "containers", "network": "networks", "image": "images"}
 
 
 def ping(x: Exchange) -> None:
@@ -70,6 +69,7 @@ def info(x: Exchange) -> None:
 def events(x: Exchange) -> None:
     """Stream the events of owned objects."""
     x.filters(_EVENT_FILTERS)
+    own = OwnEvents(x.ledger)
     answer = x.open()
     if answer.status >= BAD_REQUEST:
         x.reply(answer)
@@ -80,29 +80,9 @@ def events(x: Exchange) -> None:
         x.client.send_head(200, {**fields, "Transfer-Encoding": "chunked", "Connection": "close"})
         for line in answer.response.lines():
             event = json.loads(line)
-            if is_own_event(x, event):
+            if own.has(event):
                 x.client.send_chunk(_shown(event))
         x.client.end_chunks()
-
-
-def is_own_event(x: Exchange, event: dict[str, Any]) -> bool:
-    """Whether an event is about an object of the project."""
-    kind = event.get("Type", "")
-    actor = event.get("Actor") or {}
-    full, attributes = str(actor.get("ID", "")), actor.get("Attributes") or {}
-    if kind == "volume":
-        return x.ledger.owns("volumes", full)
-    if kind not in _KINDS:
-        return False
-    # A container's creation is told before the daemon has answered the request that made it. Asked
-    # in this order: what is no longer meant to be made is owned.
-    if kind == "container" and attributes.get(TOKEN_LABEL) in x.ledger.read()["intents"]:
-        return True
-    if x.ledger.owns(_KINDS[kind], full):
-        return True
-    if kind == "network":
-        return x.ledger.owns("containers", str(attributes.get("container", "")))
-    return False
 
 
 def _shown(event: dict[str, Any]) -> bytes:
