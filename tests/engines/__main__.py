@@ -26,7 +26,7 @@ from tests.engines.registry import start_registries
 from tests.engines.room import command_in
 from tests.engines.roots import prepare_host, root_of, slim_image
 from tests.engines.shell import EngineError, locked, say
-from tests.engines.suite import run_suite
+from tests.engines.suite import instance_apart, run_suite
 
 _REGISTRY = "registry"
 _SUITE_ENGINES = ["20.10", "26.1"]
@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.action == "up":
             return _up(options.names or _DEFAULT, options.suffix)
         if options.action == "down":
-            return _down(options.names or list(KINDS), options.suffix, purge=options.purge)
+            names = options.names or list(KINDS)
+            for instance in (options.suffix, instance_apart(options.suffix)):
+                _down(names, instance, purge=options.purge)
+            return 0
         if options.action == "status":
             return _status()
         if options.action == "test":
@@ -102,13 +105,12 @@ def _bring_up(place: Place, *, registry: bool) -> None:
             start_registries(place, root)
 
 
-def _down(names: list[str], instance: str, *, purge: bool) -> int:
+def _down(names: list[str], instance: str, *, purge: bool) -> None:
     for name in names:
         place = Place(name, instance)
         if place.run.exists() or (purge and place.data.exists()):
             with locked(RUN / f"{place.name}.lock"):
                 halt(place, purge=purge)
-    return 0
 
 
 def _status() -> int:
@@ -127,6 +129,7 @@ def _test(engines: list[str] | None, instance: str, options: list[str]) -> int:
     chosen = engines or (_SUITE_ENGINES if possible else [FOREIGN])
     if chosen != [FOREIGN]:
         _up([*chosen, "rootless", "userns", _REGISTRY], instance)
+        _up(chosen, instance_apart(instance))
     return run_suite(chosen, instance, options)
 
 

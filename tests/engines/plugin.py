@@ -49,10 +49,12 @@ _RUN: pytest.StashKey[str] = pytest.StashKey()
 _NOT_RUN = ("skipped", "error", "failed")
 MARK = "engine"
 ONCE = "once"
+APART = "apart"
 _FIRST = "first"
 _MARKERS = {
     MARK: "needs a real engine (set by its fixtures)",
     ONCE: "which engine the run is for makes no difference; the whole suite runs it with one",
+    APART: "of the guard by itself, without claudy's image (set by its place and fixtures)",
     f"{_FIRST}(turn)": "makes what later tests find, and comes before them: it is made once",
 }
 
@@ -113,8 +115,11 @@ def pytest_collection_modifyitems(
     """Mark the tests that need an engine, so that `-m engine` selects them; order what is left."""
     needs = {"engine", "rootless_engine", "userns_engine"}
     for item in items:
-        if needs & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if needs & fixtures:
             item.add_marker(MARK)
+            if item.path.parent.name == "guard" and "claudy_without_image" not in fixtures:
+                item.add_marker(APART)
     yield
     if config.getoption("last_first"):
         files = {path: -number for number, path in enumerate(item.path for item in items)}

@@ -9,13 +9,14 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from tests.engines.engine import FOREIGN
 from tests.engines.layout import ENGINE_VARIABLE, INSTANCE_VARIABLE
-from tests.engines.plugin import MARK, ONCE
+from tests.engines.plugin import APART, MARK, ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,31 +93,22 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
         options: Passed to each pytest.
     """
     began = time.monotonic()
-    parts = {_NO_ENGINE: ["-m", "not engine", *options]}
-    for name in engines:
-        # What has an engine of its own beside this one, or asks none, is run with the last.
-        which = MARK if name == engines[-1] else f"{MARK} and not {ONCE}"
-        parts[name] = ["-m", which, "--engine", name, *options]
-    for name in engines[1::2]:
-        # Images are made in one part while another waits for sessions and time-outs.
-        parts[name].insert(0, "--last-first")
+    parts = _parts(engines, instance, options)
     with tempfile.TemporaryDirectory() as reports, ThreadPoolExecutor(len(parts)) as pool:
         turn = threading.Lock()
-        futures = [
-            pool.submit(_run_part, name, arguments, instance, Path(reports), turn)
-            for name, arguments in parts.items()
-        ]
-        outcomes = dict(zip(parts, (future.result() for future in futures), strict=True))
-        for name, outcome in outcomes.items():
+        futures = [pool.submit(_run_part, part, part.name, Path(reports), turn) for part in parts]
+        outcomes = {part: future.result() for part, future in zip(parts, futures, strict=True)}
+        for part, outcome in outcomes.items():
             if 0 < outcome.failed <= _FEW:
-                again = ["--last-failed", *parts[name]]
-                outcomes[name] = outcome.mended(
-                    _run_part(f"{name}, again", again, instance, Path(reports), turn, name)
-                )
+                again = replace(part, arguments=("--last-failed", *part.arguments))
+                found = _run_part(again, f"{part.name}, again", Path(reports), turn)
+                outcomes[part] = outcome.mended(found)
         whole = sum(outcomes.values(), Outcome())
-    for name, outcome in outcomes.items():
+    for part, outcome in outcomes.items():
         if outcome.seconds:
-            _write(f"[{name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}")
+            _write(
+                f"[{part.name}] {sum(outcome.seconds.values()):.0f} s of tests: {outcome.split()}"
+            )
     failed = whole.failed or (1 if whole.exit_code else 0)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     _write(f"the whole suite on {', '.join(engines) or 'no engine'}: {minutes} min {seconds} s")
@@ -124,22 +116,53 @@ def run_suite(engines: Sequence[str], instance: str, options: Sequence[str]) -> 
     return 1 if failed or not whole.passed else 0
 
 
-def _run_part(
-    name: str,
-    arguments: list[str],
-    instance: str,
-    reports: Path,
-    turn: threading.Lock,
-    first: str = "",
-) -> Outcome:
+@dataclass(frozen=True)
+class Part:
+    """Tests that one pytest runs, beside the others.
+
+    Args:
+        name: What its lines begin with.
+        arguments: Of pytest.
+        instance: Which set of engines.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    instance: str
+
+
+def _parts(engines: Sequence[str], instance: str, options: Sequence[str]) -> list[Part]:
+    """Return the parts, each test in one of them for every engine."""
+    parts = [Part(_NO_ENGINE, ("-m", f"not {MARK}", *options), instance)]
+    for number, name in enumerate(engines):
+        # Images are made in one part while another waits for sessions and time-outs.
+        order = ["--last-first"] if number % 2 else []
+        # What has an engine of its own beside this one, or asks none, is run with the last.
+        which = MARK if name == engines[-1] else f"{MARK} and not {ONCE}"
+        rest = ["--engine", name, *order, *options]
+        if name == FOREIGN:
+            parts.append(Part(name, ("-m", which, *rest), instance))
+            continue
+        parts.append(Part(name, ("-m", f"{which} and not {APART}", *rest), instance))
+        apart = ("-m", f"{which} and {APART}", *rest)
+        parts.append(Part(f"{name} {APART}", apart, instance_apart(instance)))
+    return parts
+
+
+def instance_apart(instance: str) -> str:
+    """Return the set of engines for what is tested apart."""
+    return f"{instance}{APART}"
+
+
+def _run_part(part: Part, name: str, reports: Path, turn: threading.Lock) -> Outcome:
     report = reports / f"{name.replace(' ', '-')}.xml"
-    memory = reports / f"cache-{(first or name).replace(' ', '-')}"
+    memory = reports / f"cache-{part.name.replace(' ', '-')}"
     options = [*_WATCH, f"--override-ini=cache_dir={memory}", f"--junit-xml={report}"]
-    command = [sys.executable, "-m", "pytest", "-q", *options, *arguments]
-    if name == _NO_ENGINE:
+    command = [sys.executable, "-m", "pytest", "-q", *options, *part.arguments]
+    if part.name == _NO_ENGINE:
         command = [*_BEHIND, *command]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
-    environment |= {INSTANCE_VARIABLE: instance, "PYTHONUNBUFFERED": "1"}
+    environment |= {INSTANCE_VARIABLE: part.instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command,
         env=environment,
