@@ -97,6 +97,7 @@ def test_sockets_that_are_none(claudy: Claudy, project: Path, tmp_path: Path) ->
     assert os.path.exists(tmp_path / "file")
 
 
+@pytest.mark.once
 def test_an_engine_that_never_answers(claudy: Claudy, project: Path, hang: str) -> None:
     done = claudy.with_environment(DOCKER_HOST=hang).run("--", "true", cwd=project)
     refused(done, 125, hang.removeprefix("unix://"))

@@ -650,6 +650,7 @@ def test_without_an_engine_its_error_is_said(claudy: Claudy, project: Path, comm
         assert said_json(done)["error"]["code"] == "socket-missing"
 
 
+@pytest.mark.once
 def test_an_engine_that_hangs_is_given_up(claudy: Claudy, project: Path, hang: str) -> None:
     done = claudy.with_environment(DOCKER_HOST=hang).run("ps", "--json", cwd=project)
     assert done.code == 125

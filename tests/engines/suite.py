@@ -76,8 +76,6 @@ class Outcome:
 
 _NO_ENGINE = "no engine"
 """The part that needs none, or brings up its own."""
-_BEHIND = ("nice", "-n", "10")
-"""That part is the shortest: it takes what the others leave while they wait for their engines."""
 _FILES = 12
 """So many files are named when it is said where the time went."""
 _FEW = 25
@@ -124,16 +122,18 @@ class Part:
         name: What its lines begin with.
         arguments: Of pytest.
         instance: Which set of engines.
+        nice: The shorter parts take what the others leave while they wait for their engines.
     """
 
     name: str
     arguments: tuple[str, ...]
     instance: str
+    nice: int = 0
 
 
 def _parts(engines: Sequence[str], instance: str, options: Sequence[str]) -> list[Part]:
     """Return the parts, each test in one of them for every engine."""
-    parts = [Part(_NO_ENGINE, ("-m", f"not {MARK}", *options), instance)]
+    parts = [Part(_NO_ENGINE, ("-m", f"not {MARK}", *options), instance, nice=10)]
     for number, name in enumerate(engines):
         # Images are made in one part while another waits for sessions and time-outs.
         order = ["--last-first"] if number % 2 else []
@@ -145,7 +145,7 @@ def _parts(engines: Sequence[str], instance: str, options: Sequence[str]) -> lis
             continue
         parts.append(Part(name, ("-m", f"{which} and not {APART}", *rest), instance))
         apart = ("-m", f"{which} and {APART}", *rest)
-        parts.append(Part(f"{name} {APART}", apart, instance_apart(instance)))
+        parts.append(Part(f"{name} {APART}", apart, instance_apart(instance), nice=5))
     return parts
 
 
@@ -159,8 +159,7 @@ def _run_part(part: Part, name: str, reports: Path, turn: threading.Lock) -> Out
     memory = reports / f"cache-{part.name.replace(' ', '-')}"
     options = [*_WATCH, f"--override-ini=cache_dir={memory}", f"--junit-xml={report}"]
     command = [sys.executable, "-m", "pytest", "-q", *options, *part.arguments]
-    if part.name == _NO_ENGINE:
-        command = [*_BEHIND, *command]
+    command = ["nice", "-n", str(part.nice), *command]
     environment = {k: v for k, v in os.environ.items() if k != ENGINE_VARIABLE}
     environment |= {INSTANCE_VARIABLE: part.instance, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(

@@ -278,6 +278,7 @@ def test_in_the_background_claudy_is_not_stopped(claudy: Claudy, project: Path) 
         assert terminal.end() == (0, None)
 
 
+@pytest.mark.once
 def test_a_slow_engine_is_waited_for_with_a_word(claudy: Claudy, project: Path, hang: str) -> None:
     with claudy.with_environment(DOCKER_HOST=hang).terminal("--", "true", cwd=project) as terminal:
         terminal.expect("Waiting for the engine at")
