@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from claudy.sandbox.project import Project
 
 _NO_SETTINGS = {"new", "recreate", "dry_run", "yes", "no_input", "quiet", "debug"}
-_SETTINGS = {"volume": "volumes"}
-"""Settings that are not called as their option is."""
 
 
 def launch_quickly(directory: str, options: Mapping[str, Any], command: Sequence[str]) -> int:
@@ -31,29 +29,39 @@ def launch_quickly(directory: str, options: Mapping[str, Any], command: Sequence
         options: as in `launch_with`.
         command: the words after `--`.
     """
-    # Whatever goes wrong before the options are looked at is said as they ask for.
-    console = Console(os.environ, debug=_wants_debug(options))
-    return guarded(console, lambda: launch_with(directory, options, command))
+    console = console_for(options)
+    return guarded(console, lambda: launch_with(console, directory, options, command))
 
 
-def launch_with(directory: str, options: Mapping[str, Any], command: Sequence[str]) -> int:
+def console_for(options: Mapping[str, Any]) -> Console:
+    """Return a console as the options of a launch ask for.
+
+    Args:
+        options: as in `launch_with`.
+    """
+    return Console(
+        os.environ,
+        quiet=options.get("quiet", False),
+        debug=bool(options.get("debug") or os.environ.get("CLAUDY_DEBUG")),
+        yes=options.get("yes", False),
+        no_input=options.get("no_input", False),
+    )
+
+
+def launch_with(
+    console: Console, directory: str, options: Mapping[str, Any], command: Sequence[str]
+) -> int:
     """Open the project's sandbox, or print the plan of it.
 
     Args:
+        console: prints and asks.
         directory: the project.
         options: values by the names of the parameters of `claudy.cli.run.run`; None, False and an
             empty list are the same as leaving it out.
         command: the words after `--`.
     """
-    console = Console(
-        os.environ,
-        quiet=options.get("quiet", False),
-        debug=_wants_debug(options),
-        yes=options.get("yes", False),
-        no_input=options.get("no_input", False),
-    )
     flags = {
-        _SETTINGS.get(name, name): value
+        name: value
         for name, value in options.items()
         if name not in _NO_SETTINGS and value not in (None, False, [])
     }
@@ -62,10 +70,6 @@ def launch_with(directory: str, options: Mapping[str, Any], command: Sequence[st
     if options.get("dry_run"):
         return print_plan(console, request)
     return launch(request)
-
-
-def _wants_debug(options: Mapping[str, Any]) -> bool:
-    return bool(options.get("debug") or os.environ.get("CLAUDY_DEBUG"))
 
 
 def build_request(

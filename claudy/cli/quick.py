@@ -47,8 +47,8 @@ VALUES = {
 LISTS = {
     "-e": "env",
     "--env": "env",
-    "-v": "volume",
-    "--volume": "volume",
+    "-v": "volumes",
+    "--volume": "volumes",
     "-p": "publish",
     "--publish": "publish",
 }

@@ -9,7 +9,7 @@ import typer
 from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import print_plain
-from claudy.cli.launching import launch_with
+from claudy.cli.launching import console_for, launch_with
 
 app = typer_app()
 List = list[str] | None
@@ -38,7 +38,7 @@ def run(
         List,
         typer.Option("-e", "--env", metavar="K[=V]", help="Environment inside; K passes it on."),
     ] = None,
-    volume: Annotated[
+    volumes: Annotated[
         List, typer.Option("-v", "--volume", metavar="SRC:DST[:ro]", help="Mount something more.")
     ] = None,
     publish: Annotated[
@@ -80,7 +80,7 @@ def run(
         "image": image,
         "pull": pull,
         "env": env,
-        "volume": volume,
+        "volumes": volumes,
         "publish": publish,
         "network": network,
         "cpus": cpus,
@@ -97,4 +97,4 @@ def run(
         "quiet": quiet,
         "debug": debug,
     }
-    return launch_with(directory, options, ctx.obj or ())
+    return launch_with(console_for(options), directory, options, ctx.obj or ())

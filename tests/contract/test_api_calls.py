@@ -40,9 +40,8 @@ def test_launches_and_listings_ask_little(
     else:
         words = [f"--{name}={value}" for name, value in chosen.items()]
     launch = [*words, "--"]
-    assert (
-        counted.run(*launch, "true", cwd=project).code == 0
-    )  # settles what is known of the engine
+    # Settles what is known of the engine.
+    assert counted.run(*launch, "true", cwd=project).code == 0
     counting.taken()
 
     with counted.start(*launch, "cat", cwd=project) as first:

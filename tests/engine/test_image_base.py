@@ -93,7 +93,12 @@ def test_without_a_registry_the_base_is_made_said_in_a_line_and_used(
 ) -> None:
     small.write(base=f"{nobody}/debian:trixie-slim", more="RUN cat /etc/os-release; apt-get check")
     events: list[Event] = []
-    workshop = small.workshop(events)
+    # A Python that the user has in front is none of mmdebstrap's business.
+    (small.root / "bin").mkdir()
+    python = small.root / "bin/python3"
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    workshop = small.workshop(events, PATH=f"{python.parent}:{small.environment['PATH']}")
     recipe = small.recipe()
     make_bundled(workshop, recipe)
     (notice,) = [event.text for event in events if isinstance(event, Notice)]
