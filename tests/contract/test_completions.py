@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 from claudy.cli.shells.__main__ import generate
+from tests.engines.plugin import do_without
 
 ROOT = Path(__file__).parents[2]
 SHELLS = {
@@ -83,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
 def shell(request: pytest.FixtureRequest, folder: Path) -> pexpect.spawn[str]:
     name = str(request.param)
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+        do_without(request.config, f"{name} is not installed")
     env = {
         "PATH": f"{folder.parent}/bin:{os.environ['PATH']}",
         "HOME": str(folder.parent),

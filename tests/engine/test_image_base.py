@@ -1,4 +1,8 @@
-"""The base image where no registry helps: bootstrapped from the host's own package mirror."""
+"""The base image where no registry helps: bootstrapped from the host's own package mirror.
+
+It is made on the host, whichever engine takes it in; the one of Debian 12 does so in
+`tests/setup/test_first_run.py`.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +91,7 @@ def apt(path: Path) -> None:
     (path / "apt-get").symlink_to(found)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("no_bootstrapped")
 def test_without_a_registry_the_base_is_made_said_in_a_line_and_used(
     small: Small, nobody: str, engine: Engine
@@ -240,6 +245,7 @@ def bootstrapping(small: Small, claudy: Claudy, nobody: str) -> Iterator[Claudy]
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("no_bootstrapped")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_bootstrap_leaves_nothing(
@@ -259,6 +265,7 @@ def test_an_interrupted_bootstrap_leaves_nothing(
     assert done.code == 0, done.said
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("no_bootstrapped")
 def test_a_disk_that_fills_up_meanwhile_is_called_so(
     small: Small, bootstrapping: Claudy, tmp_path: Path

@@ -72,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--require-engines",
         action="store_true",
         default=os.environ.get("CI") == "true",
-        help="fail, not skip, without the engine (default with CI=true)",
+        help="fail, not skip, without the engine or a shell (default with CI=true)",
     )
 
     group.addoption(
@@ -132,7 +132,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
     config: pytest.Config,
 ) -> None:
-    """Say what was not tested for want of an engine."""
+    """Say what was not tested for want of an engine or a shell."""
     ended = [
         str(report.longrepr) for kind in _NOT_RUN for report in terminalreporter.stats.get(kind, ())
     ]
@@ -142,7 +142,8 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"{count} not run: {reason}", yellow=True)
 
 
-def _missing(config: pytest.Config, reason: str) -> NoReturn:
+def do_without(config: pytest.Config, reason: str) -> NoReturn:
+    """Skip for want of something, and say so at the end; fail where engines are required."""
     config.stash[_MISSING].add(reason)
     if config.getoption("require_engines"):
         pytest.fail(reason, pytrace=False)
@@ -177,7 +178,7 @@ def _engines(
         if engine is None:
             up = ", ".join(engines_up(instance)) or "none"
             wanted = f"engine {name}" if name else "--engine NAME"
-            _missing(pytestconfig, f"needs {wanted}; up: {up} (python -m tests.engines up)")
+            do_without(pytestconfig, f"needs {wanted}; up: {up} (python -m tests.engines up)")
         found[engine.name] = engine
         return engine
 
@@ -248,7 +249,7 @@ def _listening(engine: Engine, port: int, config: pytest.Config) -> str:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except OSError:
         reason = f"needs a registry on 127.0.0.1:{port} beside engine {engine.name}"
-        _missing(config, f"{reason} (python -m tests.engines up)")
+        do_without(config, f"{reason} (python -m tests.engines up)")
     return f"127.0.0.1:{port}"
 
 
@@ -256,7 +257,7 @@ def _listening(engine: Engine, port: int, config: pytest.Config) -> str:
 def tls(engine: Engine, pytestconfig: pytest.Config) -> TlsEndpoint:
     """Return where the engine answers over TLS, with good and with wrong certificates."""
     if engine.place is None or KINDS[engine.name].rootless:
-        _missing(pytestconfig, f"needs an engine with TLS, which {engine.name} is not")
+        do_without(pytestconfig, f"needs an engine with TLS, which {engine.name} is not")
     keys = certificates()
     return TlsEndpoint(
         host=f"tcp://127.0.0.1:{TLS_PORT}",

@@ -8,10 +8,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.engines.daemon import halt
 from tests.engines.layout import Place
+from tests.engines.plugin import do_without
 from tests.engines.room import enter, open_room, room_mtu
 from tests.engines.roots import prepare_host
 from tests.engines.shell import run
@@ -19,6 +18,8 @@ from tests.setup.tree import copy_tree, package_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 # What the engine needs of a machine: / as a mount point, the kernel's file systems, a /run.
 _MACHINE = """
@@ -77,10 +78,6 @@ class Bare:
 
 def require_root(config: pytest.Config) -> None:
     """Skip where no machine can be made; fail where engines are required."""
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        prepare_host()
-        return
-    missing = "a machine can only be made as root on Debian or Ubuntu"
-    if config.getoption("require_engines"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        do_without(config, "a machine can only be made as root on Debian or Ubuntu")
+    prepare_host()
