@@ -39,11 +39,28 @@ def measure(bench: Bench, stage: Stage) -> None:
             rounds=30,
         )
     )
+    optional = claudy_true(stage, *option_of(stage))
+    bench.run(
+        Case(
+            "a command with an option: true",
+            (optional, docker_true(stage)),
+            (Target(optional.name, 1.1 if guarded else 1.05, RUN),),
+            rounds=30,
+        )
+    )
 
 
-def claudy_true(stage: Stage) -> Contender:
-    """Return `claudy -- true`."""
-    return Contender("claudy -- true", lambda: run([stage.claudy, "--", "true"], stage.around))
+def claudy_true(stage: Stage, *options: str) -> Contender:
+    """Return `claudy OPTIONS -- true`."""
+    words = [*options, "--", "true"]
+    return Contender(
+        " ".join(["claudy", *words]), lambda: run([stage.claudy, *words], stage.around)
+    )
+
+
+def option_of(stage: Stage) -> tuple[str, ...]:
+    """Return an option that changes nothing."""
+    return "--docker", stage.around.env["CLAUDY_DOCKER"]
 
 
 def docker_true(stage: Stage) -> Contender:

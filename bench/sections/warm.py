@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.measure import Case, Contender, Target
 from bench.processes import run, to_prompt
 from bench.sections import peers
-from bench.sections.cold import claudy_true
+from bench.sections.cold import claudy_true, option_of
 from bench.stage import running
 
 if TYPE_CHECKING:
@@ -26,6 +26,15 @@ def measure(bench: Bench, stage: Stage) -> None:
                 "a command: true",
                 (claudy_true(stage), docker_exec(stage, name), *others),
                 (Target("claudy -- true", 1.2, EXEC), *slow),
+                rounds=40,
+            )
+        )
+        optional = claudy_true(stage, *option_of(stage))
+        bench.run(
+            Case(
+                "a command with an option: true",
+                (optional, docker_exec(stage, name)),
+                (Target(optional.name, 1.2, EXEC),),
                 rounds=40,
             )
         )
