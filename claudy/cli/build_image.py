@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +11,9 @@ from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import Console
 from claudy.cli.progress import Progress
-from claudy.engine.client import Engine
+from claudy.containers.connect import here, open_engine
 from claudy.engine.facts import known_engine
 from claudy.errors import ClaudyError, UsageError
-from claudy.host.endpoint import resolve
 from claudy.image.context import make_recipe, parse_build_arg
 from claudy.image.events import Done
 from claudy.image.images import find_image, tag_image
@@ -29,8 +27,8 @@ from claudy.settings.load import load
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from claudy.engine.client import Engine
     from claudy.image.context import Recipe
-    from claudy.settings.model import Settings
 
 app = typer_app()
 _STALE = 1
@@ -72,12 +70,13 @@ def build_image(
         raise UsageError("--check changes nothing and goes with no other action.", "leave one out")
     _require_names(tag, push)
     progress = Progress(console)
-    settings = load({"host": host, "context": context}, os.environ, "")
-    workshop = Workshop(_engine(settings), os.environ, progress, console.confirm)
+    project = here()
+    engine = open_engine(os.environ, host=host, context=context, project=project)
+    workshop = Workshop(engine, os.environ, progress, console.confirm)
     recipe = _recipe(workshop, build_arg or (), platform)
     if check:
         return _check(console, workshop.engine, recipe.reference)
-    registry = "" if no_cache or pull else settings["registry"]
+    registry = "" if no_cache or pull else load({}, os.environ, project)["registry"]
     try:
         make_bundled(workshop, recipe, registry=registry, no_cache=no_cache, fresh_base=pull)
         names = _give_names(workshop, recipe.reference, tag, push)
@@ -97,20 +96,6 @@ def _require_names(tag: str, push: str) -> None:
     for reference in (tag, f"{push.rstrip('/')}/{REPOSITORY}" if push else ""):
         if reference:
             parse_name(reference)
-
-
-def _engine(settings: Settings) -> Engine:
-    endpoint = resolve(
-        env=os.environ,
-        home=os.path.expanduser("~"),
-        platform=sys.platform,
-        uid=os.getuid(),
-        host=settings["host"] or None,
-        context=settings["context"] or None,
-        host_source=settings.source("host"),
-        context_source=settings.source("context"),
-    )
-    return Engine(endpoint)
 
 
 def _recipe(workshop: Workshop, build_args: Iterable[str], platform: str) -> Recipe:

@@ -13,7 +13,7 @@ from claudy.cli.console import Console
 from claudy.errors import ClaudyError, Declined
 from claudy.host.places import PROJECT_FILE
 from claudy.sandbox.project import find_project
-from claudy.settings.load import read_file
+from claudy.settings.load import load_own, read_file
 from claudy.settings.trust import accept, privileged, revoke
 
 app = typer_app()
@@ -47,7 +47,7 @@ def trust(
         console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
         return 0
     parsed = read_file(path)
-    names = privileged(parsed, project)
+    names = privileged(parsed, project, load_own(os.environ))
     if not names:
         console.notice(f"{path} asks for nothing that needs your trust.")
         return 0

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from claudy.engine.client import Engine
 from claudy.engine.facts import Known, ask_engine, own_mounts
-from claudy.host.endpoint import Endpoint, resolve
 from claudy.host.install import Machine, survey
 from claudy.host.whereami import Place, where_am_i
 from claudy.sandbox.project import Project, find_project
+from claudy.settings.engine import endpoint_of
 from claudy.settings.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from claudy.doctor.inside import Inside
+    from claudy.host.endpoint import Endpoint
     from claudy.host.finding import Host
     from claudy.sandbox.plan import Plan
     from claudy.sandbox.start import Prepared
@@ -98,17 +99,14 @@ class Context:
         Raises:
             EndpointError: nothing says where.
         """
-        host, settings = self.host, self.settings
-        return resolve(
+        host = self.host
+        return endpoint_of(
+            self.settings,
             env=host.env,
             home=host.home,
             platform=host.platform,
             uid=host.uid,
-            host=settings["host"] or None,
-            context=settings["context"] or None,
             root=host.root,
-            host_source=_source(settings, "host"),
-            context_source=_source(settings, "context"),
         )
 
     def on_undo(self, undo: Callable[..., object], *args: object) -> None:
@@ -181,8 +179,3 @@ class Context:
         from claudy.doctor.inside import look_inside
 
         return look_inside(self)
-
-
-def _source(settings: Settings, name: str) -> str:
-    """Return where a setting came from, as messages say it."""
-    return settings.source(name).removeprefix("flag ")

@@ -164,6 +164,23 @@ def live_instead(
 
 def answers(path: str) -> bool:
     """Return whether an engine answers a ping at this socket within half a second."""
+    try:
+        return _ping(path)
+    except OSError:
+        return False
+
+
+def is_up(path: str) -> bool:
+    """Return whether an engine is at this socket, even if this user may not use it."""
+    try:
+        return _ping(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _ping(path: str) -> bool:
     import _socket
 
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -172,7 +189,5 @@ def answers(path: str) -> bool:
         sock.connect(path)
         sock.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
         return sock.recv(16).startswith(b"HTTP/1.")
-    except OSError:
-        return False
     finally:
         sock.close()

@@ -6,7 +6,7 @@ import time
 
 from claudy.engine.client import Engine
 from claudy.engine.facts import known_engine
-from claudy.errors import ClaudyError, Declined, EngineError, NoEngine, UsageError
+from claudy.errors import ClaudyError, Declined, EngineError, NoEngine
 from claudy.record import replace
 from claudy.sandbox.project import too_wide
 from claudy.sandbox.resolve import build_plan, sandbox_user
@@ -115,24 +115,18 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
 
 def follow_endpoint(launch: Launch, settings: Settings) -> None:
     """Use the engine that a settings file names."""
-    host, context = settings["host"], settings["context"]
-    if not host and not context:
+    if not settings["host"] and not settings["context"]:
         return
-    from claudy.host.endpoint import resolve
+    from claudy.settings.engine import endpoint_of
 
     request = launch.request
-    if host and context:
-        given = {settings.source("host"), settings.source("context")}
-        raise UsageError(f"--host and --context are both given (from: {', '.join(sorted(given))}).",
-                         "Give only one of them.")  # fmt: skip
     launch.use_endpoint(
-        resolve(
+        endpoint_of(
+            settings,
             env=request.env,
             home=request.home,
             platform=request.platform,
             uid=request.uid,
-            host=host or None,
-            context=context or None,
         )
     )
 
@@ -175,6 +169,7 @@ def bring_engine(launch: Launch) -> bool:
     """
     from claudy.errors import ConfirmationNeeded
     from claudy.host.install import plan_install, run_plan, survey
+    from claudy.host.probe import is_up
 
     request = launch.request
     plan = plan_install(survey(env=request.env, platform=request.platform, uid=request.uid))
@@ -187,7 +182,8 @@ def bring_engine(launch: Launch) -> bool:
             return False
     except ConfirmationNeeded:
         return False
-    run_plan(plan, notify=request.notify, is_live=lambda: is_live(launch.endpoint.path))
+    # Who has installed it may not be in its group yet, which is said next, not waited for.
+    run_plan(plan, notify=request.notify, is_live=lambda: is_up(launch.endpoint.path))
     return True
 
 

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def endpoint_of(
-    settings: Settings, *, env: Mapping[str, str], home: str, platform: str, uid: int
+    settings: Settings,
+    *,
+    env: Mapping[str, str],
+    home: str,
+    platform: str,
+    uid: int,
+    root: str = "/",
 ) -> Endpoint:
     """Return the endpoint that settings, environment and context store name.
 
@@ -26,6 +32,7 @@ def endpoint_of(
         home: the user's home directory.
         platform: `sys.platform`.
         uid: user id.
+        root: directory that stands for `/`, for tests.
 
     Raises:
         EndpointError: the settings contradict each other, or name no engine.
@@ -41,6 +48,7 @@ def endpoint_of(
         uid=uid,
         host=host or None,
         context=context or None,
+        root=root,
         host_source=settings.source("host"),
         context_source=settings.source("context"),
     )

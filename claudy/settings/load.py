@@ -10,7 +10,7 @@ from claudy.settings.model import BY_NAME, SETTINGS, Settings, Value, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 
@@ -25,35 +25,50 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Sett
     Raises:
         SettingsError: a file can't be read or parsed, a key is unknown, a value is wrong.
     """
-    personal = config_file(env)
-    own = f"{project}/{PROJECT_FILE}" if project else ""
-    layers: list[tuple[str, dict[str, Any]]] = []
-    if os.path.exists(personal):
-        layers.append((personal, read_file(personal)))
+    values = _own_values(env)
+    file = f"{project}/{PROJECT_FILE}" if project else ""
     withheld: tuple[str, ...] = ()
-    if own and os.path.exists(own):
+    if file and os.path.exists(file):
         from claudy.settings.trust import without_privileges
 
-        content, withheld = without_privileges(own, read_file(own), env)
-        layers.append((own, content))
+        content, withheld = without_privileges(file, read_file(file), env, Settings(values))
+        _merge(values, content, lambda _name: file)
     else:
-        own = ""
-    layers.append(
-        ("", {s.name: env[s.variable] for s in SETTINGS if env.get(s.variable)}),
-    )
-    layers.append(("flag", {name: value for name, value in flags.items() if value is not None}))
+        file = ""
+    said = {s.name: env[s.variable] for s in SETTINGS if env.get(s.variable)}
+    _merge(values, said, lambda name: BY_NAME[name].variable)
+    given = {name: value for name, value in flags.items() if value is not None}
+    _merge(values, given, lambda name: f"--{name.replace('_', '-')}")
+    return Settings(values, withheld, file)
+
+
+def load_own(env: Mapping[str, str]) -> Settings:
+    """Return what the user's own file says, whatever the project, variables and flags do.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    return Settings(_own_values(env))
+
+
+def _own_values(env: Mapping[str, str]) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    for source, raw in layers:
-        for name, item in raw.items():
-            setting = BY_NAME[name]
-            where = source or setting.variable
-            where = f"--{name.replace('_', '-')}" if where == "flag" else where
-            value = parse(setting, item, where)
-            if setting.is_list and name in values:
-                value = values[name].value + value
-                where = f"{values[name].source}, {where}"
-            values[name] = Value(value, where)
-    return Settings(values, withheld, own)
+    path = config_file(env)
+    if os.path.exists(path):
+        _merge(values, read_file(path), lambda _name: path)
+    return values
+
+
+def _merge(values: dict[str, Value], raw: Mapping[str, Any], source: Callable[[str], str]) -> None:
+    """Lay a nearer layer over those below."""
+    for name, item in raw.items():
+        setting = BY_NAME[name]
+        where = source(name)
+        value = parse(setting, item, where)
+        if setting.is_list and name in values:
+            value = values[name].value + value
+            where = f"{values[name].source}, {where}"
+        values[name] = Value(value, where)
 
 
 def read_file(path: str) -> dict[str, Any]:

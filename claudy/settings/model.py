@@ -18,6 +18,19 @@ _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 @record
+class Wait:
+    """When a value from a project's file waits for the user's trust.
+
+    Args:
+        shown: which values do, in a few words.
+        test: whether a value does, given what the user's own file or the default says.
+    """
+
+    shown: str
+    test: Callable[[Any, Any], bool]
+
+
+@record
 class Setting:
     """One setting.
 
@@ -26,7 +39,7 @@ class Setting:
         default: value when nobody says anything.
         parse: turns what a file, a variable or a flag says into the value; raises ValueError.
         help: what it means, one line.
-        privileged: whether a value from a project file waits for the user's trust.
+        wait: which values of a project's file wait; None if all of them may be had.
         is_list: whether the layers add up instead of replacing each other.
     """
 
@@ -34,7 +47,7 @@ class Setting:
     default: Any
     parse: Callable[[Any], Any]
     help: str
-    privileged: Callable[[Any], bool] = lambda _value: False
+    wait: Wait | None = None
     is_list: bool = False
 
     @property
@@ -114,54 +127,68 @@ def strings(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def always(value: Any) -> bool:
-    """Whether a value asks for anything at all."""
-    return bool(value)
+def _from_host(value: Any, _own: Any) -> bool:
+    return any("=" not in item for item in value)
 
 
-def _from_host(value: Any) -> bool:
-    return any("=" not in item for item in strings(value))
-
-
-def _outside(value: Any) -> bool:
+def _outside(value: Any, _own: Any) -> bool:
     """Whether a volume leaves the project by its words; `trust` looks where links lead, too."""
-    return any(not item.startswith("./") or "/.." in item for item in strings(value))
+    return any(not item.startswith("./") or "/.." in item for item in value)
 
+
+def _wider(*narrowest_first: Any) -> Callable[[Any, Any], bool]:
+    """Return whether a choice allows more than the user's own."""
+    return lambda value, own: narrowest_first.index(value) > narrowest_first.index(own)
+
+
+_ANY = Wait("any", lambda value, _own: bool(value))
+_OTHER = Wait("another than yours", lambda value, own: value != own)
+_HIGHER = Wait("higher than yours", lambda value, own: bool(own) and (value == 0 or value > own))
+_TRUE = Wait("`true`, unless yours is", _wider(False, True))
+_FALSE = Wait("`false`, if yours is `true`", _wider(True, False))
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "docker", "guard", one_of(*MODES), "how the sandbox reaches Docker", lambda v: v == "host"
+        "docker", "guard", one_of(*MODES), "how the sandbox reaches Docker: guard, host or none",
+        Wait("more than yours", _wider("none", "guard", "host")),
     ),
-    Setting("host", "", text, "engine to use, as docker --host", always),
-    Setting("context", "", text, "engine to use, as docker --context", always),
-    Setting("socket_source", "", text, "the socket's path on the daemon's file system", always),
+    Setting("host", "", text, "engine to use, as docker --host", _OTHER),
+    Setting("context", "", text, "engine to use, as docker --context", _OTHER),
+    Setting("socket_source", "", text, "the socket's path on the daemon's file system", _OTHER),
     Setting("image", "", text, "image to run instead of the bundled one"),
-    Setting("pull", "missing", one_of(*PULL), "when to pull that image"),
-    Setting("registry", "", text, "where to look for the bundled image before building", always),
-    Setting("env", (), strings, "environment inside: K=V, or K to pass it on", _from_host, True),
-    Setting("volumes", (), strings, "more mounts: SRC:DST[:ro]", _outside, True),
-    Setting("publish", (), strings, "published ports, as in docker run", always, True),
-    Setting("network", "", text, "network of the sandbox", always),
-    Setting("cpus", 0, cpus, "limit of CPUs, 0 for none"),
-    Setting("memory", 0, size, "limit of memory, 0 for none"),
-    Setting("pids_limit", 0, count, "limit of processes, 0 for none"),
-    Setting("read_only", False, flag, "mount the project read-only"),
-    Setting("sudo", False, flag, "passwordless sudo inside", always),
+    Setting("pull", "missing", one_of(*PULL), "when to pull that image: missing, always or never"),
+    Setting("registry", "", text, "where to look for the bundled image before building", _OTHER),
+    Setting(
+        "env", (), strings, "environment inside: K=V, or K to pass it on",
+        Wait("a `K` alone", _from_host), True,
+    ),
+    Setting(
+        "volumes", (), strings, "more mounts: SRC:DST[:ro]",
+        Wait("what is not below `./`", _outside), True,
+    ),
+    Setting("publish", (), strings, "published ports, as in docker run", _ANY, True),
+    Setting("network", "", text, "network of the sandbox", _OTHER),
+    Setting("cpus", 0, cpus, "limit of CPUs, 0 for none", _HIGHER),
+    Setting("memory", 0, size, "limit of memory (512m, 2g), 0 for none", _HIGHER),
+    Setting("pids_limit", 0, count, "limit of processes, 0 for none", _HIGHER),
+    Setting("read_only", False, flag, "mount the project read-only", _FALSE),
+    Setting("sudo", False, flag, "passwordless sudo inside", _TRUE),
     Setting("keep", False, flag, "leave the sandbox running after the last session"),
     Setting(
-        "visibility", "all", one_of(*VISIBILITY), "guard: which containers the sandbox sees",
-        lambda v: v == "all",
+        "visibility", "all", one_of(*VISIBILITY),
+        "guard: whether the sandbox sees the host's containers and images (all) or not (own)",
+        Wait("more than yours", _wider("own", "all")),
     ),
-    Setting("budget_memory", 0, size, "guard: memory of each container", always),
-    Setting("budget_cpus", 0, cpus, "guard: CPUs of each container", always),
-    Setting("budget_pids", 0, count, "guard: processes of each container", always),
-    Setting("budget_containers", 0, count, "guard: containers of the project", always),
-    Setting("budget_ports", 0, count, "guard: ports that they publish", always),
+    Setting("budget_memory", 0, size, "guard: memory of each container, 0 for any", _HIGHER),
+    Setting("budget_cpus", 0, cpus, "guard: CPUs of each container, 0 for any", _HIGHER),
+    Setting("budget_pids", 0, count, "guard: processes of each container, 0 for any", _HIGHER),
+    Setting("budget_containers", 0, count, "guard: containers of the project, 0 for any", _HIGHER),
+    Setting("budget_ports", 0, count, "guard: ports that they publish, 0 for any", _HIGHER),
     Setting(
-        "guard_runs", "auto", one_of(*GUARD_RUNS), "guard: a process or a sidecar container",
-        lambda v: v != "auto",
+        "guard_runs", "auto", one_of(*GUARD_RUNS),
+        "guard: a process, a sidecar (a container), or what fits (auto)", _OTHER,
     ),
-    Setting("publish_all", False, flag, "guard: ports may be published on all interfaces", always),
+    Setting("publish_all", False, flag, "guard: ports may be published on all interfaces", _TRUE),
 )  # fmt: skip
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -11,12 +11,14 @@ import os
 
 from claudy.errors import ClaudyError
 from claudy.host.places import state_dir
-from claudy.settings.model import BY_NAME, strings
+from claudy.settings.model import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from claudy.settings.model import Settings
 
 
 def _mark(path: str, content: bytes, env: Mapping[str, str]) -> str:
@@ -52,29 +54,33 @@ def revoke(path: str, content: bytes, env: Mapping[str, str]) -> bool:
     return True
 
 
-def privileged(content: Mapping[str, Any], project: str) -> tuple[str, ...]:
-    """Return the names in a project file that reach beyond the project.
+def privileged(content: Mapping[str, Any], project: str, own: Settings) -> tuple[str, ...]:
+    """Return the names in a project file that ask for more than the user's own settings allow.
+
+    What the user has limited stays limited: the file comes with the repository, and what runs in
+    the sandbox can write to it.
 
     Args:
         content: what the file says.
         project: real path of the project.
+        own: the user's settings, without the project's.
     """
     found = []
-    for name, value in content.items():
+    for name, raw in content.items():
+        setting = BY_NAME[name]
         try:
-            asks = BY_NAME[name].privileged(value) or (
-                name == "volumes" and _leads_out(value, project)
-            )
+            value = setting.parse(raw)
         except ValueError:
-            asks = False  # the loader refuses the value with a better message
-        if asks:
+            continue  # the loader refuses the value with a better message
+        asks = setting.wait is not None and setting.wait.test(value, own[name])
+        if asks or (name == "volumes" and _leads_out(value, project)):
             found.append(name)
     return tuple(found)
 
 
-def _leads_out(volumes: Any, project: str) -> bool:
+def _leads_out(volumes: Sequence[str], project: str) -> bool:
     """Whether a relative mount leaves the project through a symbolic link."""
-    for volume in strings(volumes):
+    for volume in volumes:
         parts = volume.split(
             ":"
         )  # a name may have colons in it: whatever could be the source counts
@@ -86,10 +92,10 @@ def _leads_out(volumes: Any, project: str) -> bool:
 
 
 def without_privileges(
-    path: str, content: dict[str, Any], env: Mapping[str, str]
+    path: str, content: dict[str, Any], env: Mapping[str, str], own: Settings
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what of a project file applies now, and the names that wait for trust."""
-    names = privileged(content, os.path.dirname(path))
+    names = privileged(content, os.path.dirname(path), own)
     if not names or is_trusted(path, env):
         return content, ()
     return {name: value for name, value in content.items() if name not in names}, names

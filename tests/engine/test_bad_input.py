@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.host.probe import answers, is_up
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.engines.engine import Engine
+    from tests.engines.values import OrdinaryUser
     from tests.running.program import Claudy, Done
 
 NONE = ("--docker", "none")
@@ -95,6 +99,25 @@ def test_sockets_that_are_none(claudy: Claudy, project: Path, tmp_path: Path) ->
         elsewhere = claudy.with_environment(DOCKER_HOST=f"unix://{tmp_path}/{name}")
         refused(elsewhere.run("--", "true", cwd=project), 125, word, "DOCKER_HOST")
     assert os.path.exists(tmp_path / "file")
+
+
+def test_an_engine_that_may_not_be_used_is_there(
+    engine: Engine, ordinary_user: OrdinaryUser, tmp_path: Path
+) -> None:
+    """Whoever installs one is in no group of it yet: nobody waits for what will not come."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setgid(ordinary_user.gid)
+            os.setuid(ordinary_user.uid)
+            code = (answers(str(engine.socket)), is_up(str(engine.socket))) != (False, True)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert is_up(str(engine.socket))
+    assert not is_up(str(tmp_path / "missing"))
 
 
 @pytest.mark.once

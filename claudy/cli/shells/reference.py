@@ -31,7 +31,7 @@ that name is `./doctor`. Options may stand before the command: `claudy -H URL ps
 | 0 | it worked; `doctor`: only ok, warn and skip |
 | 1 | `doctor`: something fails; `build-image --check`: the image is not up to date |
 | 2 | usage or settings: also a name that is not claudy's, a question that nobody answers |
-| 125 | claudy or the engine failed before the command ran |
+| 125 | claudy or the engine failed, or a question was answered with no |
 | 126, 127 | the command can't be run, or is not found |
 | 128+N | the command, or claudy, died by signal N |
 | 130 | Ctrl-C in claudy itself |
@@ -44,10 +44,14 @@ _SETTINGS = """\
 ## Settings
 
 flag > `CLAUDY_*` variable > the project's `.claudy.toml` > your `config.toml` > default; lists add
-up. `claudy config show` says where each value came from. Of a project's file, values marked with
-*waits* apply once you have accepted exactly this content with `claudy trust`.
+up. `claudy config show` says where each value came from. Amounts of memory are written `512m` or
+`2g`, CPUs `1.5`; a variable separates a list's items with commas. `CLAUDY_CONFIG` names another
+file as your `config.toml`; `CLAUDY_DEBUG`, if not empty, is `--debug` for every command.
 
-| setting | variable | default | meaning | in a project's file |
+What a project's file asks for beyond the project, or beyond what your `config.toml` allows, *waits*
+until you have accepted exactly this content with `claudy trust`.
+
+| setting | variable | default | meaning | waits in a project's file |
 | --- | --- | --- | --- | --- |
 """
 
@@ -102,20 +106,8 @@ def _setting(setting: Setting) -> str:
         shown = f'"{default}"' if isinstance(default, str) else str(default)
     return (
         f"| `{setting.name}` | `{setting.variable}` | `{shown}` | {_cell(setting.help)} |"
-        f" {'waits' if _may_wait(setting) else ''} |"
+        f" {setting.wait.shown if setting.wait else ''} |"
     )
-
-
-def _may_wait(setting: Setting) -> bool:
-    """Whether some value of a setting waits for trust."""
-    samples = (True, 1, ("/outside:/x",), ("NAME",), "host", "all", "x")
-    for sample in samples:
-        try:
-            if setting.privileged(sample):
-                return True
-        except (ValueError, TypeError, AttributeError):
-            continue
-    return False
 
 
 def _cell(text: str) -> str:

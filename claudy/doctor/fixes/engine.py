@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from claudy.doctor.fixes.model import Fix
 from claudy.host.install import InstallPlan, plan_install, plan_start, run_plan
-from claudy.host.probe import answers
+from claudy.host.probe import is_up
 
 if TYPE_CHECKING:
     from claudy.doctor.context import Context
@@ -25,7 +25,7 @@ def start(context: Context) -> Fix:
 
 
 def by_plan(name: str, plan: InstallPlan, context: Context) -> Fix:
-    """Return a plan as a fix that waits until the engine answers.
+    """Return a plan as a fix that waits until the engine is there.
 
     Args:
         name: id of the fix.
@@ -37,5 +37,5 @@ def by_plan(name: str, plan: InstallPlan, context: Context) -> Fix:
         name,
         plan.title,
         tuple(step.line for step in plan.steps),
-        lambda notify: run_plan(plan, notify=notify, is_live=lambda: answers(path)),
+        lambda notify: run_plan(plan, notify=notify, is_live=lambda: is_up(path)),
     )

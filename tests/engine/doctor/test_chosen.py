@@ -200,6 +200,27 @@ def test_host_and_context_contradict(chosen: Claudy, project: Path) -> None:
     assert "--host and --context are both given" in doctor.text
 
 
+def test_an_option_overrides_a_variable_that_is_the_other(chosen: Claudy, project: Path) -> None:
+    command = chosen.with_environment(CLAUDY_CONTEXT="other")
+    host = ("--host", chosen.engine.host)
+    launch = command.run(*host, *HELLO, cwd=project)
+    assert launch.code == 0, launch.said
+    doctor = command.run("doctor", "--json", *host, "endpoint", cwd=project)
+    assert json.loads(doctor.text)["checks"][-1]["data"]["source"] == "--host"
+    image = command.run("build-image", "--check", *host, cwd=project)
+    assert image.code in {0, 1}, image.said
+    assert "hal9000:" in image.text
+
+
+def test_what_a_project_chooses_is_chosen_for_its_image_too(chosen: Claudy, project: Path) -> None:
+    (project / ".claudy.toml").write_text('host = "tcp://127.0.0.1:1"\n')
+    assert chosen.run("build-image", "--check", cwd=project).code in {0, 1}
+    assert chosen.run("trust", "--yes", cwd=project).code == 0
+    done = chosen.run("build-image", "--check", cwd=project)
+    assert done.code == 125
+    assert f"tcp://127.0.0.1:1 (from: {project}/.claudy.toml)" in done.said
+
+
 def test_tcp_refused(chosen: Claudy, project: Path) -> None:
     broken = chosen.with_environment(DOCKER_HOST="tcp://127.0.0.1:1")
     found = diagnosed(broken, project)

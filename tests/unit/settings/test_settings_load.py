@@ -179,7 +179,8 @@ def test_amounts_of_memory(text: str, amount: int) -> None:
 
 # -- trust ---------------------------------------------------------------------------------------
 
-PRIVILEGED = {
+NO_MATTER = {"image", "pull", "keep"}
+BEYOND = {
     "docker": ("host", "none"),
     "host": ("unix:///x", ""),
     "context": ("x", ""),
@@ -190,15 +191,35 @@ PRIVILEGED = {
     "network": ("host", ""),
     "sudo": (True, False),
     "registry": ("r", ""),
-    "visibility": ("all", "own"),
     "publish_all": (True, False),
     "guard_runs": ("process", "auto"),
 }
+"""Beyond the project, and not, for who has said nothing."""
+LIMITS: dict[str, tuple[Any, list[Any], list[Any]]] = {
+    "docker": ("none", ["guard", "host"], ["none"]),
+    "host": ("unix:///mine", ["", "unix:///x"], ["unix:///mine"]),
+    "context": ("mine", ["", "x"], ["mine"]),
+    "socket_source": ("/mine", ["", "/x"], ["/mine"]),
+    "network": ("mine", ["", "host"], ["mine"]),
+    "registry": ("mine", ["", "x"], ["mine"]),
+    "cpus": (2, [0, 2.5], [2, 1]),
+    "memory": ("1g", [0, "2g"], ["1g", "512m"]),
+    "pids_limit": (100, [0, 101], [100, 99]),
+    "read_only": (True, [False], [True]),
+    "visibility": ("own", ["all"], ["own"]),
+    "guard_runs": ("sidecar", ["auto", "process"], ["sidecar"]),
+    "budget_memory": ("1g", [0, "2g"], ["1g", "512m"]),
+    "budget_cpus": (2, [0, 2.5], [2, 1]),
+    "budget_pids": (100, [0, 101], [100, 99]),
+    "budget_containers": (10, [0, 11], [10, 9]),
+    "budget_ports": (10, [0, 11], [10, 9]),
+}
+"""What the user's file says; what a project's file may not lift it to, and what it may say."""
 
 
-@pytest.mark.parametrize("name", sorted(PRIVILEGED))
+@pytest.mark.parametrize("name", sorted(BEYOND))
 def test_what_reaches_beyond_the_project_waits(places: Places, name: str) -> None:
-    asks, harmless = PRIVILEGED[name]
+    asks, harmless = BEYOND[name]
     places.write(None, {name: asks, "image": "kept"})
     found = places.load()
     assert found.withheld == (name,)
@@ -209,11 +230,32 @@ def test_what_reaches_beyond_the_project_waits(places: Places, name: str) -> Non
     assert places.load().withheld == ()
 
 
+@pytest.mark.parametrize("name", sorted(LIMITS))
+def test_what_the_user_has_limited_stays_limited(places: Places, name: str) -> None:
+    own, wider, narrower = LIMITS[name]
+    for value in wider:
+        places.write({name: own}, {name: value})
+        found = places.load()
+        assert found.withheld == (name,), value
+        assert found.source(name) == str(places.root / "config.toml")
+        accept(str(places.own), places.own.read_bytes(), places.env)
+        assert places.load().source(name) == str(places.own)
+    for value in narrower:
+        places.write({name: own}, {name: value})
+        found = places.load()
+        assert not found.withheld, value
+        assert found.source(name) == str(places.own)
+
+
+def test_who_has_set_no_limit_gets_the_project_s(places: Places) -> None:
+    limits = {name: own for name, (own, *_) in LIMITS.items() if name.startswith("budget_")}
+    places.write(None, limits | {"memory": "1g", "read_only": True, "visibility": "own"})
+    assert not places.load().withheld
+
+
 def test_no_setting_is_overlooked() -> None:
-    harmless = {"image", "pull", "cpus", "memory", "pids_limit", "read_only", "keep"}
-    budget = {setting.name for setting in SETTINGS if setting.name.startswith("budget_")}
-    assert {setting.name for setting in SETTINGS} == harmless | budget | set(PRIVILEGED)
-    assert privileged(dict.fromkeys(sorted(budget), 1), "/nonexistent") == tuple(sorted(budget))
+    assert {setting.name for setting in SETTINGS} == NO_MATTER | set(BEYOND) | set(LIMITS)
+    assert {s.name for s in SETTINGS if s.wait is None} == NO_MATTER
 
 
 @pytest.mark.parametrize(
@@ -221,8 +263,9 @@ def test_no_setting_is_overlooked() -> None:
     ["/x:/y", "../x:/y", "./../x:/y", "~/x:/y", "./a/../../x:/y", "name:/y", "$HOME:/y"],
 )
 def test_mounts_outside_the_project_wait(volume: str) -> None:
-    assert privileged({"volumes": [volume]}, "/nonexistent") == ("volumes",)
-    assert privileged({"volumes": ["./ok:/y", volume]}, "/nonexistent") == ("volumes",)
+    own = Settings({})
+    assert privileged({"volumes": [volume]}, "/nonexistent", own) == ("volumes",)
+    assert privileged({"volumes": ["./ok:/y", volume]}, "/nonexistent", own) == ("volumes",)
 
 
 def test_a_link_out_of_the_project_waits(places: Places) -> None:
