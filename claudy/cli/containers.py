@@ -16,6 +16,7 @@ from claudy.cli.app import typer_app
 from claudy.cli.console import Console
 from claudy.cli.listing import show
 from claudy.cli.scene import Scene
+from claudy.cli.tables import printable
 from claudy.containers.connect import here, open_engine
 from claudy.containers.lifecycle import GRACE
 from claudy.errors import UsageError
@@ -129,7 +130,8 @@ def logs(
         else:
             lines = read_guard_log(guard_log(os.environ, project), tail=tail, follow=follow)
         for line in lines:
-            _console(debug=debug).result(line)
+            # What a sandbox has asked for is no order to this terminal.
+            _console(debug=debug).result(printable(line))
         return 0
 
     scene = Scene(_console(debug=debug), host, context)

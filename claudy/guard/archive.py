@@ -7,24 +7,48 @@ without any tag. Tags are put on afterwards, one by one.
 
 from __future__ import annotations
 
-import contextlib
 import io
+import itertools
 import json
 import re
 import tarfile
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 from claudy.guard import strictjson
-from claudy.guard.refusal import Denied, invalid
+from claudy.guard.refusal import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from typing import Self
 
 MAX_MEMBERS = 20_000
+MAX_HEADER = 64 * 1024
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 MAX_META = 16 * 1024 * 1024
 _NAME = re.compile(r"(?!/)(?!.*(?:^|/)\.\.(?:/|$))[A-Za-z0-9._/:-]{1,400}")
 _BLOCK = 1024 * 1024
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name is not gigabytes long: `tarfile` reads extended headers whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header's block.
+
+        Raises:
+            tarfile.TarError: it is none, or announces a header that is too large.
+        """
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENDED and found.size > MAX_HEADER:
+            raise tarfile.ReadError("an extended header is too large")
+        return found
 
 
 class Parcel:
@@ -36,8 +60,8 @@ class Parcel:
 
     def __init__(self, file: IO[bytes]) -> None:
         try:
-            self._tar = tarfile.open(fileobj=file, mode="r:*")  # noqa: SIM115 - lives as long as the file
-            self._members = self._tar.getmembers()
+            self._tar = tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member)  # noqa: SIM115 - lives as long as the file
+            self._members = list(itertools.islice(self._tar, MAX_MEMBERS + 1))
         except (tarfile.TarError, EOFError, OSError) as error:
             raise invalid("the archive can't be read") from error
         self._check()
@@ -142,23 +166,3 @@ def _file(name: str, data: bytes) -> Iterator[bytes]:
     member.mode = 0o644
     yield member.tobuf(tarfile.PAX_FORMAT)
     yield io.BytesIO(data).getvalue() + b"\0" * (-len(data) % 512)
-
-
-@contextlib.contextmanager
-def spooled(pieces: Iterable[list[memoryview]]) -> Iterator[Parcel]:
-    """Write an archive to a temporary file and look at it.
-
-    Raises:
-        Denied: it can't be read, is odd, or the disk is full.
-    """
-    with tempfile.TemporaryFile(prefix="claudy-load-") as file:
-        try:
-            for some in pieces:
-                file.writelines(some)
-            file.flush()
-        except OSError as error:
-            raise Denied(
-                507, f"claudy guard: the archive can't be kept: {error.strerror}."
-            ) from error
-        file.seek(0)
-        yield Parcel(file)

@@ -81,6 +81,17 @@ class Objects:
             raise missing("network", ref)
         return ref if found["Name"] == ref else str(found["Id"])
 
+    def network_id(self, ref: str) -> str:
+        """Return the full id of an owned network; empty: it is a predefined one.
+
+        What keeps an id and not a name does not get another's network of that name, or of an id
+        that begins with it, once this one is removed.
+        """
+        found = self._network(ref)
+        if found is None:
+            raise missing("network", ref)
+        return "" if found.get("Name") in PREDEFINED else str(found["Id"])
+
     def own_network(self, ref: str) -> str:
         """Return the full id of an owned network."""
         found = self._network(ref)

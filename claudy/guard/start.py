@@ -1,9 +1,11 @@
-"""Starting containers so that bind sources can't be swapped under the daemon.
+"""Bind sources can't be swapped under the daemon, whenever it looks at them.
 
-From API 1.45 on the daemon resolves subpaths itself, safely, at every start. Older daemons follow
-links in the source: there, everything of the project that can write to the workspace stands still
-while the source is looked at and the container starts, and nothing with a workspace mount may be
-restarted by the daemon on its own.
+From API 1.45 on the daemon resolves subpaths itself, safely. Older daemons follow links in the
+source: when a container starts, and when something is copied into or out of it. There, everything
+of the project that can write to the workspace stands still while the source is looked at and the
+daemon mounts it; nobody may wake it meanwhile, as a signal to a paused container does; and nothing
+with a workspace mount may be restarted by the daemon on its own. What such a daemon has made is not
+used any more once the engine is a newer one.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ LOCK = "start.lock"
 
 
 class Starter:
-    """Guards the moment of a start.
+    """Guards the moments in which the daemon resolves bind sources.
 
     Args:
-        daemon: pauses and starts.
+        daemon: pauses and mounts.
         ledger: says what is owned; its directory holds the lock between sandboxes.
         workspace: looks at sources.
         settings: names the sandbox.
@@ -49,38 +51,56 @@ class Starter:
 
     @property
     def safe_by_itself(self) -> bool:
-        """Whether the daemon resolves subpaths itself."""
+        """Whether the daemon resolves the subpaths of what it makes now itself."""
         return self._daemon.newest >= SUBPATH_API
 
     @contextlib.contextmanager
-    def starting(self, container: str) -> Iterator[None]:
-        """Hold the workspace still around a start, where that is needed.
+    def mounting(self, container: str, *, start: bool = False) -> Iterator[bool]:
+        """Hold the workspace still while the daemon mounts, where that is needed.
+
+        Args:
+            container: its full id.
+            start: what runs already is left alone: it might end, and be started, unseen.
+
+        Yields:
+            Whether to go on; False: it runs already.
 
         Raises:
             Denied: a bind source is no longer what it was.
         """
-        if self.safe_by_itself:
-            yield
-            return
-        below = self._below(container)
+        below = self.sources(container)
         if not below:
             with self.writing():
-                yield
+                yield True
             return
-        with self._lock(fcntl.LOCK_EX), self._frozen(container):
-            for relative in below:
-                if not self._workspace.unchanged(relative):
-                    raise refused(
-                        f"the bind source /workspace/{relative} has changed since the container "
-                        "was created",
-                        "Create the container again.",
-                    )
-            yield
+        if self.safe_by_itself:
+            raise refused(
+                f"the bind source /workspace/{below[0]} is mounted as older engines did",
+                "Create the container again.",
+            )
+        with self._lock(fcntl.LOCK_EX):
+            running = self._running()
+            if start and any(entry["Id"] == container for entry in running):
+                yield False
+                return
+            with self._frozen(running):
+                for relative in below:
+                    if not self._workspace.unchanged(relative):
+                        raise refused(
+                            f"the bind source /workspace/{relative} has changed since the "
+                            "container was created",
+                            "Create the container again.",
+                        )
+                yield True
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keep out of the way of starts while something may write to the workspace."""
-        if self.safe_by_itself:
+    def writing(self, container: str = "") -> Iterator[None]:
+        """Keep out of the way of such moments while something may write to the workspace.
+
+        Args:
+            container: which may wake up and do so; empty: it does so for certain.
+        """
+        if self.safe_by_itself or (container and not self.reaches(container)):
             yield
             return
         with self._lock(fcntl.LOCK_SH):
@@ -99,13 +119,23 @@ class Starter:
         with contextlib.suppress(OSError):
             os.unlink(path)
 
-    def _below(self, container: str) -> list[str]:
-        """Return the bind sources below the workspace's root that a start would resolve."""
+    def sources(self, container: str) -> list[str]:
+        """Return a container's bind sources below the workspace's root, which a link may replace.
+
+        Also those that it has from another (`VolumesFrom`).
+        """
+        top = self._workspace.host.rstrip("/") + "/"
+        return [source[len(top) :] for source in self._binds(container) if source.startswith(top)]
+
+    def reaches(self, container: str) -> bool:
+        """Whether the workspace, or something in it, is a bind mount of a container."""
+        top = self._workspace.host.rstrip("/") + "/"
+        return any((source + "/").startswith(top) for source in self._binds(container))
+
+    def _binds(self, container: str) -> list[str]:
         _, found = self._daemon.json("GET", f"/containers/{container}/json")
         mounts = (found or {}).get("Mounts") or []
-        sources = (mount.get("Source", "") for mount in mounts if mount.get("Type") == "bind")
-        top = self._workspace.host.rstrip("/") + "/"
-        return [source[len(top) :] for source in sources if source.startswith(top)]
+        return [mount.get("Source", "") for mount in mounts if mount.get("Type") == "bind"]
 
     @contextlib.contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
@@ -119,9 +149,9 @@ class Starter:
             os.close(number)
 
     @contextlib.contextmanager
-    def _frozen(self, container: str) -> Iterator[None]:
+    def _frozen(self, running: list[dict[str, Any]]) -> Iterator[None]:
         path = os.path.join(self._ledger.directory, FROZEN)
-        writers = [full for full in self._writers() if full != container]
+        writers = [entry["Id"] for entry in running if self._can_write(entry)]
         with open(path, "w", encoding="utf-8") as file:
             json.dump(writers, file)
         paused = []
@@ -130,7 +160,7 @@ class Starter:
                 status, answer = self._daemon.json("POST", f"/containers/{full}/pause")
                 if status == 204:  # noqa: PLR2004 - No Content
                     paused.append(full)
-                elif full in self._writers():
+                elif any(entry["Id"] == full for entry in self._running()):
                     detail = (answer or {}).get("message", status)
                     raise refused(f"the workspace can't be held still: {detail}", "Try again.")
             yield
@@ -142,13 +172,13 @@ class Starter:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
-    def _writers(self) -> list[str]:
-        """Return running containers of the project that can write to the workspace."""
+    def _running(self) -> list[dict[str, Any]]:
         query = [("filters", json.dumps({"status": ["running"]}))]
         _, found = self._daemon.json("GET", "/containers/json", query)
-        return [entry["Id"] for entry in found or [] if self._can_write(entry)]
+        return found or []
 
     def _can_write(self, entry: dict[str, Any]) -> bool:
+        """Whether it is a container of the project that can write to the workspace."""
         labels = entry.get("Labels") or {}
         ours = (
             self._ledger.owns("containers", entry["Id"])

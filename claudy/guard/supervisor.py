@@ -27,6 +27,7 @@ _MIN_LIFE = 1.0
 _PAUSE = 0.2
 _FAREWELL = 5.0
 _FEW_CORES = 4
+_MEMORY = 1 << 30  # bytes
 _HOLD = 1.0  # seconds
 _LOOK = 100  # milliseconds
 _SIGNALS = {_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP}
@@ -252,10 +253,14 @@ def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) ->
         for number in _SIGNALS:
             _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
+        import resource
         import socket
         import threading
 
         from claudy.guard import lifetime, worker
+
+        # Whatever a request makes it hold: that request fails, not the machine.
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
 
         services = worker.make_services(settings)
         accepting = socket.socket(fileno=os.dup(listener.fileno()))

@@ -138,6 +138,8 @@ def solve(data: bytes, namespace: str) -> Solve:
             "Build without --allow.",
         )
     _no_raw(message, "Definition", "FrontendInputs", "SourcePolicy")
+    # With it the daemon asks the session, which nobody reads along, what to export to which tag.
+    message.pop("EnableSessionExporter", None)
     _frontend(message.get("Frontend", ""))
     _cache(message.get("Cache", {}))
     message["FrontendAttrs"] = _options(message.get("FrontendAttrs", {}), namespace)

@@ -10,12 +10,14 @@ from claudy.guard.handlers.create import require_free_name
 from claudy.guard.policy.create import update_body
 from claudy.guard.policy.objects import exec_body, exec_start_body
 from claudy.guard.refusal import BAD_REQUEST
+from claudy.guard.spool import blocks, spooled
 
 if TYPE_CHECKING:
     from claudy.guard.daemon import Answer
     from claudy.guard.exchange import Exchange
 
 NO_CONTENT = 204
+NOT_MODIFIED = 304
 _JSON = {"Content-Type": "application/json"}
 # Filters on what everybody may see of a container; with any other, others' are left out, since
 # the answer itself would tell what their labels, mounts and networks are.
@@ -66,9 +68,18 @@ def inspect(x: Exchange) -> None:
 
 def start(x: Exchange) -> None:
     """Start a container."""
-    with x.services.starter.starting(x.refs["container"]):
-        answer = x.open()
+    with x.services.starter.mounting(x.refs["container"], start=True) as needed:
+        answer = x.open() if needed else None
+    if answer is None:
+        x.client.answer(NOT_MODIFIED, b"", head=True)
+        return
     _reply_started(x, answer)
+
+
+def signal(x: Exchange) -> None:
+    """Send a signal, or stop: the daemon wakes a paused container for that."""
+    with x.services.starter.writing(x.refs["container"]):
+        forward(x)
 
 
 def _reply_started(x: Exchange, answer: Answer) -> None:
@@ -80,16 +91,20 @@ def _reply_started(x: Exchange, answer: Answer) -> None:
 
 def restart(x: Exchange) -> None:
     """Restart a container; in two steps where its bind sources must be looked at between."""
-    if x.services.starter.safe_by_itself:
-        _reply_started(x, x.open())
+    container = x.refs["container"]
+    if not x.services.starter.sources(container):
+        with x.services.starter.writing(container):
+            answer = x.open()
+        _reply_started(x, answer)
         return
-    stopped = x.open(path=f"/containers/{x.refs['container']}/stop")
+    with x.services.starter.writing(container):
+        stopped = x.open(path=f"/containers/{container}/stop")
     if stopped.status >= BAD_REQUEST:
         x.reply(stopped)
         return
     stopped.close()
-    with x.services.starter.starting(x.refs["container"]):
-        answer = x.open(path=f"/containers/{x.refs['container']}/start", query=[])
+    with x.services.starter.mounting(container):
+        answer = x.open(path=f"/containers/{container}/start", query=[])
     _reply_started(x, answer)
 
 
@@ -99,10 +114,26 @@ def unpause(x: Exchange) -> None:
         forward(x)
 
 
+def download(x: Exchange) -> None:
+    """Copy out of a container, or look at a path in it: the daemon mounts its volumes for that."""
+    with x.services.starter.mounting(x.refs["container"]):
+        answer = x.open()  # that it answers says that they are mounted
+    x.reply(answer)
+
+
 def upload(x: Exchange) -> None:
     """Copy into a container."""
-    with x.services.starter.writing():
-        x.reply(x.open(body=x.client.upload(), headers={"Content-Type": "application/x-tar"}))
+    headers = {"Content-Type": "application/x-tar"}
+    starter = x.services.starter
+    if not starter.sources(x.refs["container"]):
+        with starter.writing():
+            x.reply(x.open(body=x.client.upload(), headers=headers))
+        return
+    # Who sends it may have to stand still meanwhile.
+    with spooled(x.client.upload()) as file:
+        with starter.mounting(x.refs["container"]):
+            answer = x.open(body=blocks(file), headers=headers)
+        x.reply(answer)
 
 
 def hijack(x: Exchange) -> None:
@@ -114,10 +145,10 @@ def hijack(x: Exchange) -> None:
 def update(x: Exchange) -> None:
     """Change a container's resources."""
     body = x.json_body(update_body)
-    if not x.services.starter.safe_by_itself and body.get("RestartPolicy"):
-        record = x.ledger.get("containers", x.refs["container"]) or {}
-        if record.get("sources"):
-            body["RestartPolicy"] = {"Name": "no"}
+    starter = x.services.starter
+    unsafe = body.get("RestartPolicy") and not starter.safe_by_itself
+    if unsafe and starter.reaches(x.refs["container"]):
+        body["RestartPolicy"] = {"Name": "no"}
     x.reply(x.open(body=strictjson.dump(body), headers=_JSON))
 
 
@@ -164,6 +195,8 @@ HANDLERS = {
     "start": start,
     "restart": restart,
     "unpause": unpause,
+    "signal": signal,
+    "download": download,
     "upload": upload,
     "hijack": hijack,
     "update": update,

@@ -49,10 +49,13 @@ def create(x: Exchange) -> None:
         ensure_volume(x, workspace_volume(x.services.settings), own=True)
         version = max(version, mounts.SUBPATH_API)
     host["Binds"], host["Mounts"] = plan.binds, plan.mounts
-    if plan.uses_workspace and not x.services.starter.safe_by_itself:
+    # What it has from another container may be of the workspace, too.
+    may_reach = plan.uses_workspace or host.get("VolumesFrom")
+    if may_reach and not x.services.starter.safe_by_itself:
         host["RestartPolicy"] = {"Name": "no"}
     published = _publish(x, body, host)
     _apply_budget(x, host)
+    _pin_networks(x, body, str(host.get("NetworkMode") or ""))
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
     record = {"asked": asked, "sources": plan.sources, **published}
     with counted(x):
@@ -169,6 +172,18 @@ def _apply_budget(x: Exchange, host: dict[str, Any]) -> None:
         host["NanoCpus"] = budget.nano_cpus
     if budget.pids and not host.get("PidsLimit"):
         host["PidsLimit"] = budget.pids
+
+
+def _pin_networks(x: Exchange, body: dict[str, Any], mode: str) -> None:
+    """Have the daemon remember own networks by their ids."""
+    endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    if not endpoints and mode not in {"", "default", "bridge", "none"} and ":" not in mode:
+        endpoints = {mode: {}}
+    for name, endpoint in endpoints.items():
+        if name != "default" and (full := x.objects.network_id(name)):
+            endpoint["NetworkID"] = full
+    if endpoints:
+        body["NetworkingConfig"] = {"EndpointsConfig": endpoints}
 
 
 def _publish(x: Exchange, body: dict[str, Any], host: dict[str, Any]) -> dict[str, Any]:

@@ -74,16 +74,14 @@ def remove_image(x: Exchange) -> None:
     if not image:
         raise missing("image", ref)
     by_id = image.removeprefix("sha256:").startswith(ref.removeprefix("sha256:"))
-    own = x.ledger.owns("images", image)
     if by_id or "@" in ref:
-        if not own:
+        if not x.ledger.owns("images", image):
             raise refused(f"the image {ref} is the host's", "Remove it on the host.")
         _require_own_tags(x, image)
         ref = image
     else:
         ref = tags.normalised(ref)
-        if not x.objects.tag_is_free(ref):
-            raise refused(f"the tag {ref} is the host's", "Remove it on the host.")
+        _require_removable(x, image, ref)
     query = [("force", "1" if x.value("force") == "1" else "0")]
     query.append(
         ("noprune", "1" if x.value("noprune") == "1" or not _parent_is_own(x, image) else "0")
@@ -106,6 +104,24 @@ def _require_own_tags(x: Exchange, image: str) -> None:
     for name in (found or {}).get("RepoTags") or []:
         if (x.ledger.get("tags", name) or {}).get("image") != image:
             raise tags.taken(name)
+
+
+def _require_removable(x: Exchange, image: str, tag: str) -> None:
+    """Refuse to delete a tag of the host, or one without which the host's image goes, too.
+
+    An image without a name is removed. With the last tag in a repository go the digests that it was
+    pulled by.
+    """
+    if not x.objects.tag_is_free(tag):
+        raise refused(f"the tag {tag} is the host's", "Remove it on the host.")
+    if x.ledger.owns("images", image):
+        return
+    _, found = x.daemon.json("GET", f"/images/{image}/json")
+    others = [name for name in (found or {}).get("RepoTags") or [] if name != tag]
+    repository = tag.rpartition(":")[0]
+    digests = [str(name).partition("@")[0] for name in (found or {}).get("RepoDigests") or []]
+    if not others and all(name == repository for name in digests):
+        raise refused(f"the image is the host's and would go with {tag}", "Remove it on the host.")
 
 
 def _parent_is_own(x: Exchange, image: str) -> bool:
@@ -231,11 +247,13 @@ def load(x: Exchange) -> None:
     One by one: an image is known by what the daemon then says. That is the digest of its config, or
     where containerd keeps the images, of a manifest that the daemon has written.
     """
-    from claudy.guard import archive
+    from claudy.guard.archive import Parcel
+    from claudy.guard.spool import spooled
 
     before = tags.all_images(x)
     lines: list[dict[str, Any]] = []
-    with archive.spooled(x.client.upload()) as parcel:
+    with spooled(x.client.upload()) as file:
+        parcel = Parcel(file)
         for names in parcel.tags:
             for wanted in names:
                 tags.require_free(x, tags.normalised(wanted))
@@ -284,11 +302,13 @@ def commit(x: Exchange) -> None:
         tags.require_free(x, wanted)
     before = tags.all_images(x)
     kept = [pair for pair in x.query if pair[0] not in {"repo", "tag", "container"}]
-    status, made, answer = x.ask(
-        query=[*kept, ("container", container)],
-        body=strictjson.dump(body),
-        headers={"Content-Type": "application/json"},
-    )
+    # The daemon pauses the container meanwhile, and wakes it.
+    with x.services.starter.writing(container):
+        status, made, answer = x.ask(
+            query=[*kept, ("container", container)],
+            body=strictjson.dump(body),
+            headers={"Content-Type": "application/json"},
+        )
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(made))
         return

@@ -46,7 +46,12 @@ def require_apart(subnet: str) -> None:
     if not subnet:
         return
     wanted = ipaddress.ip_network(subnet)
-    for route in host_routes():
+    routes = list(host_routes())
+    if not routes:
+        raise refused(
+            f"whether the subnet {subnet} is free can't be seen from here", "Leave the subnet out."
+        )
+    for route in routes:
         if wanted.version == route.version and wanted.overlaps(route):
             raise refused(
                 f"the subnet {subnet} overlaps {route}, which this machine uses",
@@ -56,6 +61,11 @@ def require_apart(subnet: str) -> None:
 
 def host_routes() -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Yield the networks that this machine has a route to, except the default."""
+    yield from _routes_4()
+    yield from _routes_6()
+
+
+def _routes_4() -> Iterator[ipaddress.IPv4Network]:
     try:
         with open("/proc/net/route", encoding="ascii") as file:
             rows = [line.split() for line in file][1:]
@@ -65,10 +75,24 @@ def host_routes() -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         address = int.from_bytes(bytes.fromhex(row[1]), "little")
         mask = int.from_bytes(bytes.fromhex(row[7]), "little")
         if mask:
-            yield ipaddress.ip_network((address, mask.bit_count()))
+            yield ipaddress.IPv4Network((address, mask.bit_count()))
         gateway = int.from_bytes(bytes.fromhex(row[2]), "little")
         if gateway:
-            yield ipaddress.ip_network((gateway, 32))
+            yield ipaddress.IPv4Network((gateway, 32))
+
+
+def _routes_6() -> Iterator[ipaddress.IPv6Network]:
+    """See linux/net/ipv6/route.c, `rt6_info_route`: target, its prefix, source, its prefix, hop."""
+    try:
+        with open("/proc/net/ipv6_route", encoding="ascii") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return
+    for row in rows:
+        if prefix := int(row[1], 16):
+            yield ipaddress.IPv6Network((bytes.fromhex(row[0]), prefix))
+        if int(row[4], 16):
+            yield ipaddress.IPv6Network((bytes.fromhex(row[4]), 128))
 
 
 def networks(x: Exchange) -> None:
@@ -100,6 +124,9 @@ def connect(x: Exchange) -> None:
     if x.refs["network"] == "host":
         raise refused("the host's network is refused", "Use a network that you made.")
     body: dict[str, Any] = x.json_body(connect_body)
+    if full := x.objects.network_id(x.refs["network"]):
+        body["EndpointConfig"] = {**(body.get("EndpointConfig") or {}), "NetworkID": full}
+        x.refs["network"] = full
     x.reply(x.open(body=strictjson.dump(body), headers=_JSON))
 
 

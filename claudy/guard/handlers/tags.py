@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claudy.guard.policy.references import IMAGE_REF, looks_like_id
+from claudy.guard.policy.references import IMAGE_REF, is_claudys_image, looks_like_id
 from claudy.guard.refusal import CONFLICT, Denied, invalid, refused
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def require_free(x: Exchange, tag: str) -> None:
     name = tag.rpartition(":")[0]
     if looks_like_id(name) or name == "sha256":
         raise refused(f"the name {name} looks like an image id", "Choose another name.")
+    if is_claudys_image(tag):
+        raise refused(f"the name {tag} is claudy's own on the host", "Choose another name.")
     if not x.objects.tag_is_free(tag):
         raise taken(tag)
 

@@ -76,6 +76,7 @@ _NET_SYSCTL = re.compile(r"net\.[a-z0-9_.-]+")
 _TMPFS = re.compile(
     r"(?:r[ow]|(?:no)?exec|(?:no)?suid|nodev|(?:size|mode|uid|gid|nr_inodes|nr_blocks)=[0-9a-z%]+)"
 )
+_SMALL = re.compile(r"(?:[0-9]{1,5}[kK]|[0-9]{1,8}|(?:[0-9]|1[0-6])[mM])(?:i?[bB])?")
 _PORT = r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?"
 _SECONDS = integer(0, 2**62)
 _CAP = r"(?:CAP_|cap_)?[A-Za-z_]{2,40}"
@@ -138,6 +139,21 @@ def capped(limit: str, low: int = 0) -> Any:
         return amount
 
     return check
+
+
+def log_options(value: Any, context: Context) -> dict[str, str]:
+    """Allow options that name no address and no path, and a buffer that is small."""
+    found: dict[str, str] = mapping(
+        text("max-size|max-file|compress|mode|max-buffer-size|labels|env|tag"), line()
+    )(value, context)
+    if "max-buffer-size" in found and not _SMALL.fullmatch(found["max-buffer-size"]):
+        raise No(f"max-buffer-size {found['max-buffer-size'][:20]!r}")
+    return found
+
+
+def quota(value: Any, context: Context) -> Any:
+    """Allow a share of time, unless the budget says how much that is."""
+    return DROP if context.budget.nano_cpus else integer(-1)(value, context)
 
 
 def volumes(value: Any, context: Context) -> str:
@@ -245,9 +261,9 @@ LOG_CONFIG = (
     ),
     Field(
         "Config",
-        mapping(text("max-size|max-file|compress|mode|max-buffer-size|labels|env|tag"), line()),
-        "sizes, labels, env, tag",
-        "other options name addresses and paths",
+        log_options,
+        "sizes, labels, env, tag; a buffer up to 16m",
+        "other options name addresses and paths; the buffer is the daemon's memory",
     ),
 )
 
@@ -331,8 +347,8 @@ RESOURCES = (
     Field("BlkioDeviceWriteBps", nothing, "empty", _BLKIO),
     Field("BlkioDeviceReadIOps", nothing, "empty", _BLKIO),
     Field("BlkioDeviceWriteIOps", nothing, "empty", _BLKIO),
-    Field("CpuPeriod", integer(0, 1000000), "any"),
-    Field("CpuQuota", integer(-1), "any; with a CPU budget the budget is set"),
+    Field("CpuPeriod", quota, "any; with a CPU budget the budget is set"),
+    Field("CpuQuota", quota, "any; with a CPU budget the budget is set"),
     Field("CpuRealtimePeriod", nothing, "empty", "real-time work starves the host"),
     Field("CpuRealtimeRuntime", nothing, "empty", "real-time work starves the host"),
     Field("CpusetCpus", text(r"[0-9,-]{0,200}"), "any"),

@@ -54,6 +54,14 @@ _SECONDS = Field("t", number(), "seconds")
 _DETACH = Field("detachKeys", text(r"[a-zA-Z0-9,@\[\]\\^_-]{0,100}"), "any")
 _SIZE = (Field("h", number(0, 65535), "rows"), Field("w", number(0, 65535), "columns"))
 _TIME = text(r"[0-9A-Za-z.:+-]{0,64}")
+# Of ps: no option that leaves the heading out, and no column in front of the one that counts.
+_PS_COLUMNS = (
+    "%cpu|%mem|args|bsdstart|bsdtime|c|cmd|comm|command|cputime|egid|egroup|etime|etimes|euid|euser|"
+    "fname|gid|group|lstart|lwp|maj_flt|min_flt|ni|nice|nlwp|pcpu|pgid|pgrp|pmem|ppid|pri|psr|rgid|"
+    "rgroup|rss|rsz|rtprio|ruid|ruser|s|sid|size|start|start_time|stat|state|stime|sz|thcount|time|"
+    "tname|tt|tty|ucmd|ucomm|uid|uname|user|vsize|vsz|wchan"
+)
+_PS_ARGS = rf"|-?[aAefFjluwxy]{{1,6}}|(?:-?[aAex]{{1,3}} ?)?-?o ?pid(?:,(?:{_PS_COLUMNS}))*"
 _FILTERS = Field("filters", line(16384), "the documented ones", "checked by the handler")
 _CHECKPOINT = (
     Field("checkpoint", only(""), "empty", "checkpoints name directories of the host"),
@@ -155,7 +163,14 @@ ENDPOINTS = (
         "/containers/{container}/top",
         "forward",
         "owned",
-        (Field("ps_args", line(256), "any"),),
+        (
+            Field(
+                "ps_args",
+                text(_PS_ARGS),
+                "the usual formats, or columns that begin with pid",
+                "the daemon keeps the host's processes out by the column that is called PID",
+            ),
+        ),
     ),
     Endpoint(
         "GET",
@@ -189,7 +204,7 @@ ENDPOINTS = (
         "owned; bind sources are looked up again",
         (_DETACH, *_CHECKPOINT),
     ),
-    Endpoint("POST", "/containers/{container}/stop", "forward", "owned", (_SECONDS, _SIGNAL)),
+    Endpoint("POST", "/containers/{container}/stop", "signal", "owned", (_SECONDS, _SIGNAL)),
     Endpoint(
         "POST",
         "/containers/{container}/restart",
@@ -197,7 +212,7 @@ ENDPOINTS = (
         "owned; bind sources are looked up again",
         (_SECONDS, _SIGNAL),
     ),
-    Endpoint("POST", "/containers/{container}/kill", "forward", "owned", (_SIGNAL,)),
+    Endpoint("POST", "/containers/{container}/kill", "signal", "owned", (_SIGNAL,)),
     Endpoint(
         "POST",
         "/containers/{container}/update",
@@ -242,13 +257,25 @@ ENDPOINTS = (
         "owned",
         tuple(Field(k, switch, "any") for k in ("v", "force", "link")),
     ),
-    Endpoint("HEAD", "/containers/{container}/archive", "forward", "owned", (_PATH,)),
-    Endpoint("GET", "/containers/{container}/archive", "forward", "owned", (_PATH,)),
+    Endpoint(
+        "HEAD",
+        "/containers/{container}/archive",
+        "download",
+        "owned; bind sources are looked up again",
+        (_PATH,),
+    ),
+    Endpoint(
+        "GET",
+        "/containers/{container}/archive",
+        "download",
+        "owned; bind sources are looked up again",
+        (_PATH,),
+    ),
     Endpoint(
         "PUT",
         "/containers/{container}/archive",
         "upload",
-        "owned",
+        "owned; bind sources are looked up again",
         (_PATH, Field("noOverwriteDirNonDir", switch, "any"), Field("copyUIDGID", switch, "any")),
         STREAM,
     ),

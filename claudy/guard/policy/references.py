@@ -23,6 +23,8 @@ IMAGE_REF = re.compile(
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 _HEX = re.compile(r"[0-9a-f]+")
 SHORT_ID = 12
+_OWN_IMAGES = re.compile(r"(?:hal9000|claudy-[^/:]*):.*")
+BASE = "debian:trixie-slim"
 LOWEST_PORT = 1024
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
@@ -32,6 +34,14 @@ image_name = text(IMAGE_REF.pattern, 512)
 def is_image_ref(ref: str) -> bool:
     """Whether a text is an image reference or an image id."""
     return bool(IMAGE_REF.fullmatch(ref) or _IMAGE_ID.fullmatch(ref))
+
+
+def is_claudys_image(tag: str) -> bool:
+    """Whether claudy on the host takes what has this tag for an image that it has made.
+
+    The bundled image, what is made of it, the guard's own; and the base that it is built on.
+    """
+    return bool(_OWN_IMAGES.fullmatch(tag)) or tag == BASE
 
 
 def looks_like_id(name: str) -> bool:
@@ -138,6 +148,8 @@ def host_ip(value: Any, _: Context) -> str:
         address = ipaddress.ip_address(value)
     except ValueError as error:
         raise No(repr(value)[:40]) from error
+    if getattr(address, "scope_id", None):
+        raise No(repr(value)[:40])  # older daemons take what has a zone for all interfaces
     return str(address)
 
 

@@ -1,0 +1,335 @@
+"""Attacks that wait: what was checked when a container was made has changed when it is used."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import secrets
+import tarfile
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from claudy.guard.ledger import Ledger
+from claudy.guard.mounts import SUBPATH_API
+from tests.engines.shell import wait_for
+from tests.guard.raw import request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.guard.conftest import Guard, Host
+
+PRIVATE = "hunter2 of the host"
+
+
+@dataclass
+class Trap:
+    """A directory of the project that can be swapped for a link to one of the host's.
+
+    Args:
+        guard: its guard.
+        path: the directory.
+        outside: the host's, which holds `secret`.
+    """
+
+    guard: Guard
+    path: Path
+    outside: Path
+
+    @property
+    def bind(self) -> str:
+        """What mounts it at /x."""
+        return f"/workspace/{self.path.name}:/x"
+
+    def create(self, **host_config: Any) -> str:
+        """Create a container of it and return its id."""
+        command = host_config.pop("Cmd", ["sleep", "1000"])
+        made = self.guard.create({"Binds": [self.bind], **host_config}, Cmd=command)
+        assert made.status == 201, made.body
+        return str(made.json["Id"])
+
+    def swap(self) -> None:
+        """Put the link in its place."""
+        self.path.rename(self.path.with_suffix(".was"))
+        self.path.symlink_to(self.outside)
+
+    def untouched(self) -> bool:
+        """Whether the host's directory is as it was."""
+        return [one.name for one in self.outside.iterdir()] == ["secret"]
+
+
+@pytest.fixture
+def trap(guard: Guard, tmp_path: Path) -> Trap:
+    word = f"trap-{secrets.token_hex(3)}"
+    (guard.project / word).mkdir()
+    (guard.project / word / "mine").write_text("the project's")
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/secret").write_text(PRIVATE)
+    return Trap(guard, guard.project / word, tmp_path / "host")
+
+
+def archive(name: str) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("state", ["created", "running", "ended"])
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+@pytest.mark.usefixtures("untouched")
+def test_copying_does_not_follow_a_swapped_source(trap: Trap, method: str, state: str) -> None:
+    guard = trap.guard
+    full = trap.create(Cmd=["sleep", "1000"] if state == "running" else ["true"])
+    if state != "created":
+        guard.cli("start", full)
+    if state == "ended":
+        guard.ask("POST", f"/containers/{full}/wait")
+    trap.swap()
+    where = "/x" if method == "PUT" else "/x/secret"
+    body = archive("planted") if method == "PUT" else None
+    answer = guard.ask(method, f"/containers/{full}/archive?path={where}", body)
+    assert PRIVATE.encode() not in answer.body
+    assert not (method == "HEAD" and answer.status == 200), answer.head
+    assert trap.untouched()
+
+
+@pytest.mark.parametrize("state", ["created", "running"])
+def test_copying_works_where_nothing_was_swapped(trap: Trap, state: str) -> None:
+    guard = trap.guard
+    full = trap.create()
+    if state == "running":
+        guard.cli("start", full)
+    (trap.outside / "file").write_text("copied")
+    guard.cli("cp", str(trap.outside / "file"), f"{full}:/x/in")
+    assert (trap.path / "in").read_text() == "copied"
+    guard.cli("cp", str(trap.outside / "file"), f"{full}:/elsewhere")
+    guard.cli("cp", f"{full}:/x/mine", str(trap.outside / "out"))
+    assert (trap.outside / "out").read_text() == "the project's"
+    states = {
+        entry["State"] for entry in request(guard.engine.socket, "GET", "/containers/json").json
+    }
+    assert states == {"running"}
+
+
+@pytest.mark.usefixtures("untouched")
+def test_volumes_from_another_are_not_mounted_by_a_restart(trap: Trap) -> None:
+    guard = trap.guard
+    first = trap.create()
+    policy = {"Name": "on-failure", "MaximumRetryCount": 2}
+    made = guard.create(
+        {"VolumesFrom": [first], "RestartPolicy": policy},
+        Cmd=["sh", "-c", "ls /x; cat /x/*; sleep 1; exit 1"],
+    )
+    second = str(made.json["Id"])
+    guard.ask("POST", f"/containers/{second}/update", {"RestartPolicy": policy})
+    guard.cli("start", second)
+    trap.swap()
+
+    def over() -> bool:
+        found = request(guard.engine.socket, "GET", f"/containers/{second}/json").json
+        tried: bool = (
+            found["RestartCount"] >= found["HostConfig"]["RestartPolicy"]["MaximumRetryCount"]
+        )
+        return tried and found["State"]["Status"] == "exited"
+
+    wait_for(over, 30, "the last try")
+    seen = guard.engine.cli("logs", second)
+    assert PRIVATE not in seen.stdout + seen.stderr
+    assert "the project's" in seen.stdout
+
+
+@pytest.mark.parametrize("how", ["start", "restart", "copy"])
+@pytest.mark.usefixtures("untouched")
+def test_what_an_older_engine_has_mounted_is_looked_at(trap: Trap, how: str) -> None:
+    """The engine has been upgraded since: it now is safe by itself, this container is not."""
+    guard = trap.guard
+    made = request(
+        guard.engine.socket, "POST", "/containers/create",
+        {"Image": "busybox", "Cmd": ["cat", "/x/secret"],
+         "HostConfig": {"Binds": [f"{trap.path}:/x"]}},
+    )  # fmt: skip
+    full = made.json["Id"]
+    Ledger(str(guard.ledger), guard.name).add("containers", full)
+    trap.swap()
+    target = f"/containers/{full}/{how}" if how != "copy" else ""
+    if target:
+        answer = guard.ask("POST", target)
+    else:
+        answer = guard.ask("GET", f"/containers/{full}/archive?path=/x/secret")
+    assert answer.status == 403, answer.body
+    assert PRIVATE not in guard.engine.cli("logs", full).stdout
+
+
+def is_old(guard: Guard) -> bool:
+    """Whether the daemon follows links in bind sources."""
+    return tuple(map(int, guard.engine.api_version.split("."))) < SUBPATH_API
+
+
+def is_paused(guard: Guard, full: str) -> bool:
+    found = request(guard.engine.socket, "GET", f"/containers/{full}/json").json
+    return bool(found["State"]["Paused"])
+
+
+@pytest.mark.parametrize("how", ["kill", "stop", "commit"])
+def test_nobody_wakes_what_stands_still(trap: Trap, how: str) -> None:
+    """A signal wakes a paused container, and so does the end of a commit."""
+    guard = trap.guard
+    if not is_old(guard):
+        answer = guard.ask("POST", f"/containers/{trap.create()}/start")
+        assert answer.status == 204  # nothing stands still here
+        return
+    writer = trap.create(Cmd=["sh", "-c", "trap : USR1; while :; do sleep 1; done"])
+    guard.cli("start", writer)
+    with open(guard.ledger / "start.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as around a start
+        request(guard.engine.socket, "POST", f"/containers/{writer}/pause")
+        target = {
+            "kill": f"/containers/{writer}/kill?signal=USR1",
+            "stop": f"/containers/{writer}/stop?t=0",
+            "commit": f"/commit?container={writer}",
+        }[how]
+        asking = threading.Thread(
+            target=lambda: guard.ask("POST", target, {} if how == "commit" else None)
+        )
+        asking.start()
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            assert is_paused(guard, writer)
+    asking.join()
+    request(guard.engine.socket, "POST", f"/containers/{writer}/unpause")
+
+
+# -- networks --------------------------------------------------------------------------------
+
+
+def networks_of(guard: Guard, full: str) -> set[str]:
+    found = request(guard.engine.socket, "GET", f"/containers/{full}/json").json
+    return {net["NetworkID"] for net in found["NetworkSettings"]["Networks"].values()}
+
+
+@pytest.mark.parametrize("how", ["mode", "endpoint", "connect"])
+@pytest.mark.parametrize("name", ["prefix", "same", "later"])
+def test_a_network_that_is_gone_is_not_another(
+    guard: Guard, untouched: Host, name: str, how: str
+) -> None:
+    """The name that is left means a foreign network: by its id's prefix, or by its name."""
+    asked = {
+        "prefix": untouched.network[:3],
+        "same": untouched.network_name,
+        "later": f"later-{secrets.token_hex(3)}",
+    }[name]
+    made = guard.ask("POST", "/networks/create", {"Name": asked})
+    if made.status >= 400:
+        assert name == "same"  # newer daemons have a name once
+        return
+    own = made.json["Id"]
+    if how == "mode":
+        answer = guard.create({"NetworkMode": own if name == "same" else asked})
+    elif how == "endpoint":
+        answer = guard.create({}, NetworkingConfig={"EndpointsConfig": {own: {}}})
+    else:
+        answer = guard.create({"NetworkMode": "none"})
+        guard.ask("POST", "/networks/none/disconnect", {"Container": answer.json["Id"]})
+        guard.ask("POST", f"/networks/{own}/connect", {"Container": answer.json["Id"]})
+    assert answer.status == 201, answer.body
+    full = answer.json["Id"]
+    assert guard.ask("DELETE", f"/networks/{own}").status == 204
+    foreign = {untouched.network}
+    if name == "later":
+        label = {"claudy.test": "later"}
+        other = request(
+            guard.engine.socket, "POST", "/networks/create", {"Name": asked, "Labels": label}
+        )
+        foreign = {other.json["Id"]}
+    try:
+        guard.ask("POST", f"/containers/{full}/start")
+        assert not networks_of(guard, full) & foreign
+    finally:
+        guard.ask("DELETE", f"/containers/{full}?force=1")
+        if name == "later":
+            request(guard.engine.socket, "DELETE", f"/networks/{foreign.pop()}")
+
+
+def test_own_networks_work_by_name_and_id(guard: Guard) -> None:
+    name = f"net-{secrets.token_hex(3)}"
+    guard.cli("network", "create", name)
+    full = guard.ask("GET", f"/networks/{name}").json["Id"]
+    for number, said in enumerate((name, full, full[:12])):
+        guard.cli(
+            "run", "-d", "--name", f"{name}-{number}", "--network", said, "busybox", "sleep", "99"
+        )
+    for number in range(3):
+        guard.cli("exec", f"{name}-0", "ping", "-c1", f"{name}-{number}")
+    alone = guard.cli("run", "-d", "busybox", "sleep", "99").stdout.strip()
+    guard.cli("network", "connect", "--alias", "found", name, alone)
+    guard.cli("exec", f"{name}-0", "ping", "-c1", "found")
+    guard.cli("restart", "-t", "0", f"{name}-1")
+    guard.cli("exec", f"{name}-0", "ping", "-c1", f"{name}-1")
+    guard.cli("rm", "-f", alone, *(f"{name}-{number}" for number in range(3)))
+    guard.cli("network", "rm", name)
+
+
+# -- images ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nameless(guard: Guard) -> str:
+    """Return an image of the host without a name."""
+    made = request(
+        guard.engine.socket, "POST", "/images/create?fromSrc=-", archive(secrets.token_hex(4)),
+        {"Content-Type": "application/x-tar"},
+    )  # fmt: skip
+    return made.body.decode().split('"status":"')[-1].partition('"')[0]
+
+
+@pytest.mark.parametrize("force", ["0", "1"])
+@pytest.mark.usefixtures("untouched")
+def test_a_nameless_image_does_not_go_with_the_tag_it_was_given(
+    guard: Guard, nameless: str, force: str
+) -> None:
+    tag = f"given-{secrets.token_hex(3)}"
+    try:
+        assert guard.ask("POST", f"/images/{nameless}/tag?repo={tag}").status == 201
+        answer = guard.ask("DELETE", f"/images/{tag}:latest?force={force}")
+        assert answer.status == 403, answer.body
+        assert request(guard.engine.socket, "GET", f"/images/{nameless}/json").status == 200
+        # A second name of the project's own may go again.
+        assert guard.ask("POST", f"/images/{nameless}/tag?repo={tag}&tag=more").status == 201
+        assert guard.ask("DELETE", f"/images/{tag}:more").status == 200
+    finally:
+        request(guard.engine.socket, "DELETE", f"/images/{nameless}?force=1")
+
+
+@pytest.mark.parametrize(
+    "name", ["hal9000:0123456789abcdef", "claudy-guard:x", "claudy-user:x", "claudy-base:trixie",
+             "docker.io/library/hal9000:x", "index.docker.io/claudy-guard:x"],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["tag", "commit", "import", "build"])
+@pytest.mark.usefixtures("untouched")
+def test_images_that_claudy_would_run_are_not_made_here(guard: Guard, name: str, how: str) -> None:
+    repo, _, tag = name.rpartition(":")
+    if how == "tag":
+        answer = guard.ask("POST", f"/images/busybox/tag?repo={quote(repo)}&tag={tag}")
+    elif how == "commit":
+        full = guard.create().json["Id"]
+        answer = guard.ask("POST", f"/commit?container={full}&repo={quote(repo)}&tag={tag}", {})
+    elif how == "import":
+        target = f"/images/create?fromSrc=-&repo={quote(repo)}&tag={tag}"
+        answer = guard.ask("POST", target, archive("x"))
+    else:
+        held = io.BytesIO()
+        text = b"FROM busybox\nRUN true\n"
+        with tarfile.open(fileobj=held, mode="w") as tar:
+            about = tarfile.TarInfo("Dockerfile")
+            about.size = len(text)
+            tar.addfile(about, io.BytesIO(text))
+        answer = guard.ask("POST", f"/build?t={quote(name)}", held.getvalue())
+    assert answer.status == 403 or b"claudy's own" in answer.body, answer.body
+    short = name.removeprefix("docker.io/library/").removeprefix("index.docker.io/")
+    assert request(guard.engine.socket, "GET", f"/images/{short}/json").status == 404
