@@ -174,7 +174,7 @@ complete -c claudy -n "__claudy_in rm" -l no-input -d 'Never ask; a needed answe
 complete -c claudy -n "__claudy_in rm" -l debug -d 'Say what is decided; tracebacks'
 complete -c claudy -n "__claudy_in rm" -s h -l help -d 'Show this message and exit'
 
-complete -c claudy -n "__claudy_in prune" -l volumes -d 'Also homes of projects that have no sandbox now'
+complete -c claudy -n "__claudy_in prune" -l volumes -d 'Also homes and guards\' memory of projects without a sandbox'
 complete -c claudy -n "__claudy_in prune" -s n -l dry-run -d 'Say what would be removed; change nothing'
 complete -c claudy -n "__claudy_in prune" -l json -d 'Print exactly one JSON object'
 complete -c claudy -n "__claudy_in prune" -s H -l host -x -d 'Engine to use, as in the docker CLI'

@@ -39,7 +39,7 @@ def completion(
             script = file.read()
     except OSError as error:
         raise ClaudyError(
-            f"{path} can't be read: {error.strerror}.", "pipx reinstall claudy-sandbox"
+            f"{path} can't be read: {error.strerror}.", "./install.sh, in a clone of claudy"
         ) from error
     Console(os.environ, debug=debug).pass_on(1, script.encode())
     return 0

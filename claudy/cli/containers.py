@@ -274,7 +274,10 @@ def prune(
     *,
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", help="Also homes of projects that have no sandbox now."),
+        typer.Option(
+            "--volumes",
+            help="Also homes and guards' memory of projects without a sandbox.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="Say what would be removed; change nothing.")

@@ -173,7 +173,7 @@ def api_mismatch(detail: str, *, engine_is_older: bool) -> Finding:
     return Finding(
         "api-mismatch",
         f"claudy and the Docker engine have no API version in common: {detail}.",
-        UPGRADE_ENGINE if engine_is_older else "pipx upgrade claudy-sandbox",
+        UPGRADE_ENGINE if engine_is_older else "git pull && ./install.sh, in a clone of claudy",
     )
 
 

@@ -87,7 +87,7 @@ def _libraries() -> Iterator[tuple[str, bytes]]:
         if not folders:
             raise ClaudyError(
                 f"The installation of claudy is not complete: {library} is missing.",
-                "pipx reinstall claudy-sandbox",
+                "./install.sh, in a clone of claudy",
             )
         for name in _sources(folders[0]):
             yield f"app/{library}/{name}", _read(f"{folders[0]}/{name}")

@@ -46,7 +46,7 @@ def docker_folder() -> str:
             return folder
     raise ClaudyError(
         f"The installation of claudy is not complete: {package}/_docker/{DOCKERFILE} is missing.",
-        "pipx reinstall claudy-sandbox",
+        "./install.sh, in a clone of claudy",
     )
 
 

@@ -128,6 +128,9 @@ HOST_CONFIGS: dict[str, dict[str, Any]] = {
     "low range of ports": {"PortBindings": {"80/tcp": [{"HostPort": "80-2000"}]}},
     "port on another address": {"PortBindings": {"80/tcp": [{"HostIp": "192.0.2.1", "HostPort": "8080"}]}},
     "port on a name": {"PortBindings": {"80/tcp": [{"HostIp": "localhost", "HostPort": "8080"}]}},
+    "port on loopback with a zone": {"PortBindings": {"80/tcp": [{"HostIp": "::1%x", "HostPort": "8080"}]}},
+    "log buffer": {"LogConfig": {"Type": "json-file", "Config": {"mode": "non-blocking", "max-buffer-size": "64g"}}},
+    "log buffer in bytes": {"LogConfig": {"Type": "local", "Config": {"mode": "non-blocking", "max-buffer-size": "17000000000"}}},
     "ulimit of priority": {"Ulimits": [{"Name": "rtprio", "Soft": 99, "Hard": 99}]},
     "isolation": {"Isolation": "hyperv"},
 }  # fmt: skip

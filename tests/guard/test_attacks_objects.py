@@ -3,17 +3,21 @@
 # ruff: noqa: E501 - one attack is one line
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import tarfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
+from tests.guard.conftest import AT_ONCE
 from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
@@ -399,6 +403,86 @@ def test_load_of_an_odd_archive(guard: Guard, untouched: Host, oddity: str) -> N
     data = buffer.getvalue()
     data = b"nonsense" * 1000 if oddity == "not a tar" else data[:700] if oddity == "cut" else data
     assert guard.ask("POST", "/images/load", data).status == 400
+
+
+TOPS = {
+    "age for an id": "-oetimes=PID -e e f -oargs",
+    "heading of two words": "-e e f -ostart,etimes,pid,args",
+    "column in front": "-o args,pid",
+    "renamed": "-o pid=X,etimes=PID",
+    "no heading": "axh",
+    "no heading in words": "-e --no-headers",
+    "two lists": "-o pid -o etimes=PID",
+    "sorted": "-ef --sort pid",
+    "of a user": "-u root",
+    "more lines": "-ef\n-o args",
+}
+
+
+@pytest.mark.parametrize("words", TOPS.values(), ids=TOPS)
+@pytest.mark.usefixtures("untouched")
+def test_top_tells_of_no_other_process(guard: Guard, words: str) -> None:
+    """The daemon runs ps as root on the host, and leaves out what it takes for others'."""
+    full = guard.cli("run", "-d", *AT_ONCE, "busybox", "sleep", "1000").stdout.strip()
+    answer = guard.ask("GET", f"/containers/{full}/top?ps_args={quote(words)}")
+    assert answer.status in {400, 403}, answer.body
+    guard.cli("rm", "-f", full)
+
+
+@pytest.mark.parametrize(
+    "words", ["", "-ef", "aux", "-eF", "axu", "-eo pid,comm", "-o pid,user,args", "ax -o pid,%cpu"]
+)
+def test_top_as_it_is_used(guard: Guard, words: str) -> None:
+    full = guard.cli("run", "-d", *AT_ONCE, "busybox", "sleep", "1000").stdout.strip()
+    found = [
+        request(socket, "GET", f"/containers/{full}/top?ps_args={quote(words)}").json
+        for socket in (guard.socket, guard.engine.socket)
+    ]
+    assert [len(one["Processes"]) for one in found] == [1, 1], found
+    assert found[0]["Titles"] == found[1]["Titles"]
+    assert len(found[0]["Processes"][0]) == len(found[0]["Titles"])
+    guard.cli("rm", "-f", full)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_subnet_over_a_route_of_the_host(guard: Guard) -> None:
+    """Routes of either family: what the engine's machine sends there would go to a container."""
+    if os.geteuid() != 0 or guard.engine.place is None:
+        pytest.skip("needs a test engine and root, to give it a route")
+    for route, subnet in (("10.77.0.0/16", "10.77.3.0/24"), ("fd77:1::/48", "fd77:1:0:5::/64")):
+        family = "-6" if ":" in route else "-4"
+        subprocess.run(["ip", family, "route", "add", route, "dev", "lo"], check=True)
+        try:
+            body = {"Name": "over", "EnableIPv6": ":" in route,
+                    "IPAM": {"Config": [{"Subnet": subnet}]}}  # fmt: skip
+            answer = guard.ask("POST", "/networks/create", body)
+            assert answer.status == 403, answer.body
+            assert route in answer.message
+        finally:
+            subprocess.run(["ip", family, "route", "del", route, "dev", "lo"], check=True)
+
+
+@pytest.mark.parametrize("how", ["members", "name", "attributes"])
+@pytest.mark.usefixtures("untouched")
+def test_load_of_an_archive_that_grows(guard: Guard, how: str) -> None:
+    """A little when it is sent, gigabytes when it is unpacked: the guard does not hold them."""
+    header = tarfile.TarInfo("x")
+    if how == "members":
+        parts = [tarfile.TarInfo("x").tobuf()] * 1_000_000
+    else:
+        header.type = tarfile.GNUTYPE_LONGNAME if how == "name" else tarfile.XHDTYPE
+        header.size = 4 << 30
+        parts = [header.tobuf(), *([bytes(1 << 20)] * 2048)]
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
+        for part in parts:
+            file.write(part)
+    answer = guard.ask("POST", "/images/load", packed.getvalue())
+    assert answer.status == 400, answer.body
+    worker = int(Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text())
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
+    assert peak
+    assert int(peak[1]) < 200_000
 
 
 TAGGING = ["tag", "commit", "import", "build"]

@@ -215,6 +215,13 @@ def test_cache_mounts_are_the_projects_own() -> None:
     assert "name" not in found.get("ExporterAttrs", {})
 
 
+def test_a_session_does_not_say_what_is_exported() -> None:
+    """Nobody reads a session along: on it the client could name any tag of the host."""
+    evil = {**GOOD, "EnableSessionExporter": True}
+    data = policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data
+    assert "EnableSessionExporter" not in decode(data, policy.SOLVE_REQUEST)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -280,6 +280,17 @@ def test_daemon_restarted(fresh: Guard) -> None:
     assert found.json["Id"] == full
 
 
+# With either version of control groups.
+LIMITS = """
+cd /sys/fs/cgroup
+if [ -e cpu.max ]; then
+    cat cpu.max pids.max memory.max
+else
+    cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us pids/pids.max memory/memory.limit_in_bytes
+fi
+"""
+
+
 def test_budget(engine: Engine, run_label: str, tmp_path: Path) -> None:
     name = f"sandbox-{run_label}-{secrets.token_hex(3)}"
     budget = ("--budget", "memory=64m,cpus=0.5,pids=50,containers=2,ports=1")
@@ -297,6 +308,11 @@ def test_budget(engine: Engine, run_label: str, tmp_path: Path) -> None:
         assert guard.create({"PidsLimit": 51}).status == 403
         assert guard.create({"NanoCpus": 1_000_000_000}).status == 403
         assert guard.ask("POST", f"/containers/{full}/update", {"Memory": 1 << 30}).status == 403
+        guard.cli("start", full)
+        unbound = {"CpuQuota": -1, "CpuPeriod": 0, "PidsLimit": -1, "MemorySwap": -1, "Memory": 0}
+        guard.ask("POST", f"/containers/{full}/update", unbound)
+        limits = engine.cli("exec", full, "sh", "-c", LIMITS).stdout.split()
+        assert limits == ["50000", "100000", "50", str(64 << 20)]
         two = {
             "PortBindings": {"80/tcp": [{"HostPort": "18201"}], "81/tcp": [{"HostPort": "18202"}]}
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from claudy.guard.handlers import HANDLERS
-from claudy.guard.policy import create, endpoints, objects, table
+from claudy.guard.policy import create, endpoints, objects, references, table
 from claudy.guard.policy.endpoints import ENDPOINTS
 from claudy.guard.refusal import Denied
 from claudy.guard.target import parse
@@ -20,6 +20,14 @@ def test_documentation_shows_the_tables() -> None:
     assert text == table.written_into(text), (
         "python -m claudy.guard.policy.table < docs/security.md"
     )
+
+
+def test_the_base_of_claudys_image_is_not_made_in_a_sandbox() -> None:
+    """Where the host has none yet, the next build would be made on the sandbox's."""
+    text = (DOCUMENT.parents[1] / "docker/Dockerfile.hal9000").read_text()
+    assert f"ARG BASE_IMAGE={references.BASE}\n" in text
+    assert references.is_claudys_image(references.BASE)
+    assert not references.is_claudys_image("debian:trixie")
 
 
 def test_every_row_has_a_handler_and_a_reason() -> None:

@@ -119,8 +119,11 @@ class _Builds:
         if call.path in policy.EMPTY:
             return b""
         if call.path.endswith("/Status"):
+            checked = policy.status(data)
             call.build = policy.ref_of(data)
-            return policy.status(data)
+            if not sessions.knows_build(call.build):
+                raise NotYet
+            return checked
         if not build:
             raise invalid("a call without a build")
         return data

@@ -38,7 +38,7 @@ client.OLDEST, client.NEWEST = {oldest}, {newest}
 from claudy.__main__ import main
 sys.exit(main())
 """
-UPGRADE_CLAUDY = "pipx upgrade claudy-sandbox"
+UPGRADE_CLAUDY = "git pull && ./install.sh, in a clone of claudy"
 
 
 def aged(claudy: Claudy, oldest: tuple[int, int], newest: tuple[int, int]) -> Claudy:

@@ -143,7 +143,7 @@ def test_windows_containers(home: Path) -> None:
     ("changes", "remedy"),
     [
         ({"ping": {"Api-Version": "1.40"}}, "Upgrade the Docker engine"),
-        ({"version": {"MinAPIVersion": "1.99"}}, "pipx upgrade claudy-sandbox"),
+        ({"version": {"MinAPIVersion": "1.99"}}, "git pull && ./install.sh, in a clone of claudy"),
     ],
     ids=["engine too old", "engine too new"],
 )
