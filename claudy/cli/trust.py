@@ -13,7 +13,7 @@ from claudy.cli.console import Console
 from claudy.errors import ClaudyError, Declined
 from claudy.host.places import PROJECT_FILE
 from claudy.sandbox.project import find_project
-from claudy.settings.load import load_own, read_file
+from claudy.settings.load import load_own, read_bytes, read_text
 from claudy.settings.trust import accept, privileged, revoke
 
 app = typer_app()
@@ -33,21 +33,16 @@ def trust(
     console = Console(os.environ, yes=yes, no_input=no_input)
     project = find_project(directory).path
     path = f"{project}/{PROJECT_FILE}"
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError as error:
+    if not os.path.exists(path):
         message = f"There is no {path}: nothing waits for your trust."
-        raise ClaudyError(message, "claudy config set --project KEY VALUE") from error
-    except OSError as error:
-        message = f"{path} can't be read: {error.strerror}."
-        raise ClaudyError(message, "claudy config set --project KEY VALUE") from error
+        raise ClaudyError(message, "claudy config set --project KEY VALUE")
+    content = read_bytes(path)
     if remove:
         known = revoke(path, content, os.environ)
         console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
         return 0
-    parsed = read_file(path)
-    names = privileged(parsed, project, load_own(os.environ))
+    parsed = read_text(path, content)
+    names = privileged(parsed, load_own(os.environ))
     if not names:
         console.notice(f"{path} asks for nothing that needs your trust.")
         return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from claudy.engine.jsonc import dumps
 from claudy.errors import APIError, ClaudyError
 from claudy.sandbox.leave import forget, remove, wait_removed
+from claudy.sandbox.options import is_below
 from claudy.sandbox.registry import Seat, open_sessions, runtime_dir, seat_name
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def restart(
         ClaudyError: it is a sandbox that ends with its sessions.
     """
     require_restartable(container, registry)
+    _require_unswapped(engine, container)
     if container.is_sandbox:
         _end_sessions(engine, container, registry, grace)
     _change(engine, container, "restart", 1 if container.is_sandbox else grace)
@@ -153,6 +155,26 @@ def require_restartable(container: Container, registry: Registry) -> None:
             f"{container.name} ends with its last session, so there is nothing to restart.",
             f"claudy --recreate {shlex.quote(container.project)}",
         )
+
+
+def _require_unswapped(engine: Engine, container: Container) -> None:
+    """Refuse a container whose bind mounts now lead elsewhere: the engine would follow.
+
+    Raises:
+        ClaudyError: one of its sources has become a link, or is below one.
+    """
+    if not container.project:
+        return
+    found = engine.call("GET", f"/containers/{container.id}/json")
+    for mount in found.get("Mounts") or []:
+        source = str(mount.get("Source", ""))
+        if mount.get("Type") == "bind" and is_below(source, container.project):
+            real = os.path.realpath(source)
+            if real != source:
+                raise ClaudyError(
+                    f"{container.name} mounts {source}, which now leads to {real}.",
+                    f"docker rm -f {container.name}, and create it again",
+                )
 
 
 def remove_container(engine: Engine, container: Container, registry: Registry) -> None:

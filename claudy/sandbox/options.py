@@ -36,10 +36,22 @@ def parse_volume(text: str, project: str, labels: tuple[tuple[str, str], ...]) -
         )
     if "/" not in source and source not in (".", ".."):
         return Mount("volume", source, target, mode == "ro", labels)
-    path = os.path.realpath(os.path.join(project, os.path.expanduser(source)))
+    said = os.path.normpath(os.path.join(project, os.path.expanduser(source)))
+    path = os.path.realpath(said)
+    if is_below(said, project) and path != project and not is_below(path, project):
+        # What runs inside can put a link there.
+        raise UsageError(
+            f"--volume {text!r}: {said} leads out of the project, to {path}.",
+            f"claudy -v {path}:{target}, if that is what you want",
+        )
     if not os.path.exists(path):
         raise UsageError(f"--volume {text!r}: {path} does not exist.", f"mkdir -p {path!r}")
     return Mount("bind", path, target, mode == "ro")
+
+
+def is_below(path: str, top: str) -> bool:
+    """Whether an absolute path is below a directory, by its words."""
+    return path.startswith(top.rstrip("/") + "/")
 
 
 def parse_ports(texts: Iterable[str]) -> tuple[Port, ...]:

@@ -17,7 +17,7 @@ from claudy.host.places import cache_dir
 from claudy.record import replace
 from claudy.sandbox.plan import Mount, Plan, Port
 from claudy.sandbox.project import too_wide
-from claudy.sandbox.start import Image, Prepared
+from claudy.sandbox.start import Image, Prepared, parts_of_project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def remember(prepared: Prepared) -> None:
         or settings["pull"] == "always"
         or too_wide(project, launch.request.home)  # the user is asked every time
         or plan.mounts[0].source != project.path  # depends on claudy's own container
+        or parts_of_project(plan, project.path)  # where a link may be by now
     ):
         return
     guard = prepared.guard.kept if prepared.guard else ()

@@ -177,6 +177,15 @@ def _init_text() -> str:
         raise ClaudyError(f"{path} can't be read: {error.strerror}.", "reinstall claudy") from error
 
 
+def _has_line(path: str, beginning: str) -> bool:
+    """Whether a line of a file begins so."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as opened:
+            return any(line.startswith(beginning) for line in opened)
+    except OSError:
+        return False
+
+
 def compose_name(project: str) -> str:
     """Return the name compose gives this project on the host, if it would be another one inside.
 
@@ -184,20 +193,15 @@ def compose_name(project: str) -> str:
     always `workspace`, unless the file or `.env` says otherwise.
     """
     for file in ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"):
-        try:
-            with open(os.path.join(project, file), encoding="utf-8", errors="replace") as opened:
-                if any(line.startswith("name:") for line in opened):
-                    return ""
+        path = os.path.join(project, file)
+        if os.path.isfile(path):  # and not a pipe that nobody writes to
+            if _has_line(path, "name:"):
+                return ""
             break
-        except OSError:
-            continue
     else:
         return ""
-    try:
-        with open(os.path.join(project, ".env"), encoding="utf-8", errors="replace") as opened:
-            if any(line.startswith("COMPOSE_PROJECT_NAME=") for line in opened):
-                return ""
-    except OSError:
-        pass
+    path = os.path.join(project, ".env")
+    if os.path.isfile(path) and _has_line(path, "COMPOSE_PROJECT_NAME="):
+        return ""
     base = os.path.basename(project).lower()
     return "".join(c for c in base if c.isascii() and (c.isalnum() or c in "_-")).lstrip("_-")

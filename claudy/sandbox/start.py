@@ -127,6 +127,7 @@ class Prepared:
         """
         launch = self.launch
         launch.container = launch.name  # no longer the one that could not be joined
+        self._require_alone()
         for notice in self.notices:
             launch.request.notify(notice)
         tty = launch.session.tty
@@ -177,6 +178,27 @@ class Prepared:
             raise
         self._require_begun(code)
         return code
+
+    def _require_alone(self) -> None:
+        """Refuse to mount a part of the project while something that it has started could swap it.
+
+        The engine looks at the path once more than claudy does, and follows a link then.
+        """
+        path = self.launch.request.project.path
+        parts = parts_of_project(self.plan, path)
+        if not parts:
+            return
+        from claudy.engine.jsonc import dumps
+
+        filters = {"status": ["running", "restarting"], "label": [f"claudy.project={path}"]}
+        query = {"filters": dumps(filters).decode()}
+        for found in self.launch.engine.call("GET", "/containers/json", query):
+            name = found["Names"][0].lstrip("/")
+            raise ClaudyError(
+                f"{name} is running and could put a link in the place of {parts[0]} while that"
+                " is mounted.",
+                f"docker stop {name}",
+            )
 
     def _require_begun(self, code: int) -> None:
         """Say why nothing of the image has run, if that is known."""
@@ -318,6 +340,17 @@ class Prepared:
                 " the last session has ended, or with --recreate."
             )
         return found
+
+
+def parts_of_project(plan: Plan, project: str) -> list[str]:
+    """Return the paths in the project that are mounted on their own, where they may be swapped.
+
+    Args:
+        plan: the sandbox's container.
+        project: real path of the project.
+    """
+    top = project.rstrip("/") + "/"
+    return [m.source for m in plan.mounts if m.kind == "bind" and m.source.startswith(top)]
 
 
 def _wait_for(guard: Starting | StartingSidecar | None, *, slow: bool) -> None:

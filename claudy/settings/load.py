@@ -31,8 +31,11 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Sett
     if file and os.path.exists(file):
         from claudy.settings.trust import without_privileges
 
-        content, withheld = without_privileges(file, read_file(file), env, Settings(values))
-        _merge(values, content, lambda _name: file)
+        content = read_bytes(file)  # once: what is trusted is what applies
+        trusted, withheld = without_privileges(
+            file, content, read_text(file, content), env, Settings(values)
+        )
+        _merge(values, trusted, lambda _name: file)
     else:
         file = ""
     said = {s.name: env[s.variable] for s in SETTINGS if env.get(s.variable)}
@@ -77,18 +80,44 @@ def read_file(path: str) -> dict[str, Any]:
     Raises:
         SettingsError: it can't be read, is not TOML, or has an unknown key.
     """
+    return read_text(path, read_bytes(path))
+
+
+def read_bytes(path: str) -> bytes:
+    """Return what a settings file holds; whoever writes the project may have put anything there.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
+    try:
+        # A pipe that nobody writes to would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not os.path.isfile(file.fileno()):
+                raise SettingsError(f"{path} can't be read: it is not a file.", f"ls -l {path}")
+            return file.read()
+    except OSError as error:
+        raise SettingsError(f"{path} can't be read: {error.strerror}.", f"ls -l {path}") from error
+
+
+def read_text(path: str, content: bytes) -> dict[str, Any]:
+    """Return the settings in a file's content.
+
+    Args:
+        path: where it is from.
+        content: the whole.
+
+    Raises:
+        SettingsError: it is not TOML, or has an unknown key.
+    """
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}.", f"ls -l {path}") from error
+        found = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", "claudy config edit") from error
-    for name in content:
+    for name in found:
         require_known(name, path)
-    return content
+    return found
 
 
 def require_known(name: str, where: str) -> None:

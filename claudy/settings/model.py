@@ -131,11 +131,6 @@ def _from_host(value: Any, _own: Any) -> bool:
     return any("=" not in item for item in value)
 
 
-def _outside(value: Any, _own: Any) -> bool:
-    """Whether a volume leaves the project by its words; `trust` looks where links lead, too."""
-    return any(not item.startswith("./") or "/.." in item for item in value)
-
-
 def _wider(*narrowest_first: Any) -> Callable[[Any, Any], bool]:
     """Return whether a choice allows more than the user's own."""
     return lambda value, own: narrowest_first.index(value) > narrowest_first.index(own)
@@ -162,10 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         "env", (), strings, "environment inside: K=V, or K to pass it on",
         Wait("a `K` alone", _from_host), True,
     ),
-    Setting(
-        "volumes", (), strings, "more mounts: SRC:DST[:ro]",
-        Wait("what is not below `./`", _outside), True,
-    ),
+    Setting("volumes", (), strings, "more mounts: SRC:DST[:ro]", _ANY, True),
     Setting("publish", (), strings, "published ports, as in docker run", _ANY, True),
     Setting("network", "", text, "network of the sandbox", _OTHER),
     Setting("cpus", 0, cpus, "limit of CPUs, 0 for none", _HIGHER),

@@ -15,7 +15,7 @@ from claudy.settings.model import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from claudy.settings.model import Settings
@@ -28,10 +28,9 @@ def _mark(path: str, content: bytes, env: Mapping[str, str]) -> str:
     return f"{state_dir(env)}/trust/{digest}"
 
 
-def is_trusted(path: str, env: Mapping[str, str]) -> bool:
+def is_trusted(path: str, content: bytes, env: Mapping[str, str]) -> bool:
     """Whether the user has accepted this file with exactly this content."""
-    with open(path, "rb") as file:
-        return os.path.exists(_mark(path, file.read(), env))
+    return os.path.exists(_mark(path, content, env))
 
 
 def accept(path: str, content: bytes, env: Mapping[str, str]) -> None:
@@ -54,7 +53,7 @@ def revoke(path: str, content: bytes, env: Mapping[str, str]) -> bool:
     return True
 
 
-def privileged(content: Mapping[str, Any], project: str, own: Settings) -> tuple[str, ...]:
+def privileged(content: Mapping[str, Any], own: Settings) -> tuple[str, ...]:
     """Return the names in a project file that ask for more than the user's own settings allow.
 
     What the user has limited stays limited: the file comes with the repository, and what runs in
@@ -62,7 +61,6 @@ def privileged(content: Mapping[str, Any], project: str, own: Settings) -> tuple
 
     Args:
         content: what the file says.
-        project: real path of the project.
         own: the user's settings, without the project's.
     """
     found = []
@@ -72,30 +70,24 @@ def privileged(content: Mapping[str, Any], project: str, own: Settings) -> tuple
             value = setting.parse(raw)
         except ValueError:
             continue  # the loader refuses the value with a better message
-        asks = setting.wait is not None and setting.wait.test(value, own[name])
-        if asks or (name == "volumes" and _leads_out(value, project)):
+        if setting.wait is not None and setting.wait.test(value, own[name]):
             found.append(name)
     return tuple(found)
 
 
-def _leads_out(volumes: Sequence[str], project: str) -> bool:
-    """Whether a relative mount leaves the project through a symbolic link."""
-    for volume in volumes:
-        parts = volume.split(
-            ":"
-        )  # a name may have colons in it: whatever could be the source counts
-        for end in range(1, len(parts)):
-            source = os.path.realpath(os.path.join(project, ":".join(parts[:end])))
-            if source != project and not source.startswith(project + "/"):
-                return True
-    return False
-
-
 def without_privileges(
-    path: str, content: dict[str, Any], env: Mapping[str, str], own: Settings
+    path: str, content: bytes, asked: dict[str, Any], env: Mapping[str, str], own: Settings
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what of a project file applies now, and the names that wait for trust."""
-    names = privileged(content, os.path.dirname(path), own)
-    if not names or is_trusted(path, env):
-        return content, ()
-    return {name: value for name, value in content.items() if name not in names}, names
+    """Return what of a project file applies now, and the names that wait for trust.
+
+    Args:
+        path: the file.
+        content: what is in it.
+        asked: what that says.
+        env: the process environment.
+        own: the user's settings, without the project's.
+    """
+    names = privileged(asked, own)
+    if not names or is_trusted(path, content, env):
+        return asked, ()
+    return {name: value for name, value in asked.items() if name not in names}, names
