@@ -87,6 +87,8 @@ def edit(*, project: Project = False) -> int:
     import subprocess
 
     file = _file(project=project)
+    if project and os.path.islink(file):
+        raise SettingsError(f"{file} is a link, to {os.path.realpath(file)}.", f"rm {file}")
     if not os.path.exists(file):
         write_file(file, {})
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
@@ -133,10 +135,11 @@ def write_file(path: str, content: dict[str, Any]) -> None:
     """
     import tomli_w
 
-    temporary = f"{path}.{os.getpid()}"
+    # Of a name that nobody knows, and new: in a project a link may wait in its place.
+    temporary = f"{path}.{os.urandom(8).hex()}"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             tomli_w.dump(content, file)
         os.replace(temporary, path)
     except OSError as error:

@@ -111,7 +111,7 @@ def _block(
         f"  state     {spell_state(one.state, one.health)}{ended}",
         f"  uptime    {spell_duration(one.up) if one.up is not None else '-'}",
         f"  ports     {spell_ports(one.ports) or '-'}",
-        f"  image     {one.image}",
+        f"  image     {printable(one.image)}",
     ]
     if used:
         memory = f"{spell_size(used.memory)} of {spell_size(used.limit)}"

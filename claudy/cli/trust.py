@@ -33,12 +33,12 @@ def trust(
     console = Console(os.environ, yes=yes, no_input=no_input)
     project = find_project(directory).path
     path = f"{project}/{PROJECT_FILE}"
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         message = f"There is no {path}: nothing waits for your trust."
         raise ClaudyError(message, "claudy config set --project KEY VALUE")
-    content = read_bytes(path)
+    content = read_bytes(path, follow=False)
     if remove:
-        known = revoke(path, content, os.environ)
+        known = revoke(path, os.environ)
         console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
         return 0
     parsed = read_text(path, content)

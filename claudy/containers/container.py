@@ -13,6 +13,7 @@ SANDBOX_LABEL = "claudy.sandbox"
 PROJECT_LABEL = "claudy.project"
 OWNER_LABEL = "claudy.owner"
 PROBE_LABEL = "claudy.probe"
+_PROBE = "claudy-probe-"  # as labels alone are passed on by an image
 ROLE_LABEL = "claudy.role"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_DIRECTORY = "com.docker.compose.project.working_dir"
@@ -96,7 +97,7 @@ class Container:
     @property
     def is_probe(self) -> bool:
         """Whether claudy made it to ask the engine something."""
-        return PROBE_LABEL in self.labels
+        return PROBE_LABEL in self.labels and self.name.startswith(_PROBE)
 
     @property
     def is_guard(self) -> bool:

@@ -16,6 +16,7 @@ from claudy.errors import APIError, ClaudyError
 from claudy.record import record
 from claudy.sandbox.guardplan import MARK
 from claudy.sandbox.leave import remove
+from claudy.sandbox.probe import probe_name
 from claudy.sandbox.sidecar import LOG, STATE
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _reader(engine: Engine, memory: Memory) -> str:
         "HostConfig": {"Mounts": [mount], "NetworkMode": "none"},
     }
     try:
-        return str(engine.call("POST", "/containers/create", body=body)["Id"])
+        return str(engine.call("POST", "/containers/create", probe_name(), body)["Id"])
     except APIError as error:
         if error.status != _NOT_FOUND:
             raise

@@ -138,7 +138,7 @@ def restart(
         ClaudyError: it is a sandbox that ends with its sessions.
     """
     require_restartable(container, registry)
-    _require_unswapped(engine, container)
+    _require_whole(engine, container)
     if container.is_sandbox:
         _end_sessions(engine, container, registry, grace)
     _change(engine, container, "restart", 1 if container.is_sandbox else grace)
@@ -157,11 +157,13 @@ def require_restartable(container: Container, registry: Registry) -> None:
         )
 
 
-def _require_unswapped(engine: Engine, container: Container) -> None:
-    """Refuse a container whose bind mounts now lead elsewhere: the engine would follow.
+def _require_whole(engine: Engine, container: Container) -> None:
+    """Refuse a container that mounts parts of its project: the engine follows what are links now.
+
+    A look before would not help: what is asked to end can still put one there.
 
     Raises:
-        ClaudyError: one of its sources has become a link, or is below one.
+        ClaudyError: it does.
     """
     if not container.project:
         return
@@ -169,12 +171,11 @@ def _require_unswapped(engine: Engine, container: Container) -> None:
     for mount in found.get("Mounts") or []:
         source = str(mount.get("Source", ""))
         if mount.get("Type") == "bind" and is_below(source, container.project):
-            real = os.path.realpath(source)
-            if real != source:
-                raise ClaudyError(
-                    f"{container.name} mounts {source}, which now leads to {real}.",
-                    f"docker rm -f {container.name}, and create it again",
-                )
+            again = f"claudy --recreate {shlex.quote(container.project)}"
+            raise ClaudyError(
+                f"{container.name} mounts {source}, which may be a link by now.",
+                again if container.is_sandbox else f"docker restart {container.name}, inside",
+            )
 
 
 def remove_container(engine: Engine, container: Container, registry: Registry) -> None:

@@ -20,8 +20,8 @@ from claudy.sandbox.launch import Launch, Request
 from claudy.sandbox.leave import remove
 from claudy.sandbox.plan import Plan, Session, create_body
 from claudy.sandbox.prepare import prepare
-from claudy.sandbox.project import too_wide
 from claudy.sandbox.sessionenv import session_env
+from claudy.sandbox.start import parts_of_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def prepare_launch(context: Context) -> Prepared:
     """
     launch = _launch(context)
     prepared = prepare(launch)
-    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name))
+    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name, context.project.path))
 
 
 def image_of_guard(context: Context) -> str:
@@ -92,7 +92,7 @@ def image_of_guard(context: Context) -> str:
 def _launch(context: Context) -> Launch:
     """Return a launch of the project, under a name that no sandbox has."""
     host = context.host
-    wide = too_wide(context.project, host.home)
+    wide = ""
     request = Request(
         project=context.project,
         command=(),
@@ -107,6 +107,7 @@ def _launch(context: Context) -> Launch:
         progress=lambda _event: None,
     )
     launch = Launch(request, context.endpoint)
+    wide = launch.too_wide()
     launch.rename(PREFIX + os.urandom(8).hex())
     context.on_undo(_close_engine, launch)
     return launch
@@ -171,14 +172,19 @@ def _start_guard(prepared: Prepared, context: Context) -> Callable[[], None]:
     return starting.wait
 
 
-def _thrown_away(plan: Plan, name: str) -> Plan:
-    """Return the plan under another name, with an anonymous home that goes with the container."""
+def _thrown_away(plan: Plan, name: str, project: str) -> Plan:
+    """Return the plan under another name, with an anonymous home that goes with the container.
+
+    Without parts of the project that are mounted on their own: what runs may swap them meanwhile.
+    """
+    parts = parts_of_project(plan, project)
     labels = ((LABEL, name.removeprefix(PREFIX)),)
     mounts = tuple(
         replace(mount, source="", labels=())
         if mount.kind == "volume" and mount.source.startswith("claudy-home-")
         else mount
         for mount in plan.mounts
+        if mount.source not in parts
     )
     env = tuple((k, name if k == "CLAUDY_SANDBOX" else v) for k, v in plan.env)
     return replace(plan, name=name, labels=labels, mounts=mounts, env=env)

@@ -76,7 +76,7 @@ class Guard:
         pid = os.posix_spawn(
             self.argv[0],
             [*self.argv, "--ready-fd", str(writer), "--launcher", str(os.getpid())],
-            os.environ,
+            _without_project(os.environ),
             setsid=True,
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -204,6 +204,15 @@ class Starting:
         if self._reader >= 0:
             os.close(self._reader)
             self._reader = -1
+
+
+def _without_project(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Python imports nothing from the directory it is started in."""
+    found = dict(env)
+    if "PYTHONPATH" in found:
+        places = found["PYTHONPATH"].split(os.pathsep)
+        found["PYTHONPATH"] = os.pathsep.join(path for path in places if path.startswith("/"))
+    return found
 
 
 def guard_state(env: Mapping[str, str], project: Project) -> str:

@@ -307,6 +307,15 @@ class Launch:
             self.engine = Engine(endpoint)
             self.seat = self._seat(self.name)
 
+    def too_wide(self) -> str:
+        """Return why the project is dangerous to hand over as a whole, or nothing."""
+        from claudy.host.places import cache_dir
+        from claudy.sandbox.project import too_wide
+
+        env = self.request.env
+        own = (self.base, state_dir(env), cache_dir(env), os.path.dirname(config_file(env)))
+        return too_wide(self.request.project, self.request.home, (*own, self.endpoint.path))
+
     def rename(self, name: str) -> None:
         """Make this a launch of another sandbox of the same project."""
         self.name = self.container = name

@@ -38,7 +38,7 @@ def parse_volume(text: str, project: str, labels: tuple[tuple[str, str], ...]) -
         return Mount("volume", source, target, mode == "ro", labels)
     said = os.path.normpath(os.path.join(project, os.path.expanduser(source)))
     path = os.path.realpath(said)
-    if is_below(said, project) and path != project and not is_below(path, project):
+    if _enters(said, project) and path != project and not is_below(path, project):
         # What runs inside can put a link there.
         raise UsageError(
             f"--volume {text!r}: {said} leads out of the project, to {path}.",
@@ -47,6 +47,16 @@ def parse_volume(text: str, project: str, labels: tuple[tuple[str, str], ...]) -
     if not os.path.exists(path):
         raise UsageError(f"--volume {text!r}: {path} does not exist.", f"mkdir -p {path!r}")
     return Mount("bind", path, target, mode == "ro")
+
+
+def _enters(path: str, project: str) -> bool:
+    """Whether a path leads through the project, also by another name of it."""
+    while path != "/":
+        path = os.path.dirname(path)
+        real = os.path.realpath(path)
+        if real == project or is_below(real, project):
+            return True
+    return False
 
 
 def is_below(path: str, top: str) -> bool:

@@ -8,7 +8,6 @@ from claudy.engine.client import Engine
 from claudy.engine.facts import known_engine
 from claudy.errors import ClaudyError, Declined, EngineError, NoEngine
 from claudy.record import replace
-from claudy.sandbox.project import too_wide
 from claudy.sandbox.resolve import build_plan, sandbox_user
 from claudy.sandbox.sessionenv import session_env
 from claudy.sandbox.start import Image, Prepared
@@ -49,7 +48,7 @@ def prepare(launch: Launch, *, dry: bool = False) -> Prepared:
     """
     request = launch.request
     project = request.project
-    wide = too_wide(project, request.home)
+    wide = launch.too_wide()
     if wide and not request.confirm(f"{project.path} is {wide}; open it in a sandbox?", "--yes"):
         raise Declined(f"{project.path} was not opened.")
     settings = load(request.flags, request.env, project.path)

@@ -9,6 +9,10 @@ from claudy.digest import sha256
 from claudy.errors import UsageError
 from claudy.record import record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NAME_LENGTH = 40
 
 
@@ -90,15 +94,23 @@ def find_project(directory: str) -> Project:
     return Project(path, slug, status.st_uid, status.st_gid)
 
 
-def too_wide(project: Project, home: str) -> str:
+def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:
     """Return why a directory is dangerous to hand over as a whole, or nothing.
 
     Args:
         project: the project.
         home: the user's home directory.
+        trusted: files and directories of claudy and of the engine, which take them at their word.
     """
     if project.path == "/":
         return "the whole file system"
     if home and project.path == os.path.realpath(home):
         return "your whole home directory, keys and tokens included"
+    top = project.path + "/"
+    if home and os.path.realpath(home).startswith(top):
+        return "the directory that your home is in"
+    for path in trusted:
+        real = os.path.realpath(path)
+        if path and f"{real}/".startswith(top):
+            return f"where claudy and the engine keep what they trust ({path})"
     return ""

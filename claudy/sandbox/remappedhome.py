@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from claudy.errors import APIError
 from claudy.sandbox.leave import remove
+from claudy.sandbox.probe import probe_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def give_home(engine: Engine, plan: Plan) -> None:
             "UsernsMode": plan.userns,
         },
     }
-    container = str(engine.call("POST", "/containers/create", body=body)["Id"])
+    container = str(engine.call("POST", "/containers/create", probe_name(), body)["Id"])
     try:
         engine.call("POST", f"/containers/{container}/start")
         engine.call("POST", f"/containers/{container}/wait", timeout=_PATIENCE)

@@ -16,7 +16,6 @@ from claudy import __version__
 from claudy.host.places import cache_dir
 from claudy.record import replace
 from claudy.sandbox.plan import Mount, Plan, Port
-from claudy.sandbox.project import too_wide
 from claudy.sandbox.start import Image, Prepared, parts_of_project
 
 TYPE_CHECKING = False
@@ -61,7 +60,7 @@ def remember(prepared: Prepared) -> None:
         launch.inputs is None
         or launch.inputs[0] != launch.endpoint.url  # a settings file names the engine
         or settings["pull"] == "always"
-        or too_wide(project, launch.request.home)  # the user is asked every time
+        or launch.too_wide()  # the user is asked every time
         or plan.mounts[0].source != project.path  # depends on claudy's own container
         or parts_of_project(plan, project.path)  # where a link may be by now
     ):

@@ -177,11 +177,14 @@ def _init_text() -> str:
         raise ClaudyError(f"{path} can't be read: {error.strerror}.", "reinstall claudy") from error
 
 
+_MOST = 1 << 20  # characters
+
+
 def _has_line(path: str, beginning: str) -> bool:
-    """Whether a line of a file begins so."""
+    """Whether a line of a file begins so, as far as such files are long."""
     try:
         with open(path, encoding="utf-8", errors="replace") as opened:
-            return any(line.startswith(beginning) for line in opened)
+            return any(line.startswith(beginning) for line in opened.read(_MOST).splitlines())
     except OSError:
         return False
 

@@ -10,6 +10,7 @@ import os
 import stat
 
 from claudy.errors import APIError, ClaudyError
+from claudy.sandbox.probe import probe_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def ask_inside(engine: Engine, facts: EngineFacts, image: str) -> int | None:
             "Mounts": [{"Type": "bind", "Source": facts.socket_source, "Target": _PROBE}],
         },
     }
-    container = str(engine.call("POST", "/containers/create", body=body)["Id"])
+    container = str(engine.call("POST", "/containers/create", probe_name(), body)["Id"])
     try:
         waiting = engine.begin("POST", f"/containers/{container}/wait", {"condition": "next-exit"})
         engine.call("POST", f"/containers/{container}/start")

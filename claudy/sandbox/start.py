@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from claudy.errors import APIError, ClaudyError, Declined
 from claudy.record import record, replace
 from claudy.sandbox.leave import remove, wait_removed
@@ -199,6 +201,12 @@ class Prepared:
                 " is mounted.",
                 f"docker stop {name}",
             )
+        # Who is not there any more may have been, since the plan was made.
+        for part in parts:
+            if os.path.realpath(part) != part:
+                raise ClaudyError(
+                    f"{part} has become a link, to {os.path.realpath(part)}.", f"ls -l {part}"
+                )
 
     def _require_begun(self, code: int) -> None:
         """Say why nothing of the image has run, if that is known."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from claudy.errors import SettingsError
 from claudy.host.places import PROJECT_FILE, config_file
@@ -12,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+
+_MOST = 1 << 20  # bytes of a settings file
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Settings:
@@ -31,10 +36,9 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Sett
     if file and os.path.exists(file):
         from claudy.settings.trust import without_privileges
 
-        content = read_bytes(file)  # once: what is trusted is what applies
-        trusted, withheld = without_privileges(
-            file, content, read_text(file, content), env, Settings(values)
-        )
+        content = read_bytes(file, follow=False)  # once: what is trusted is what applies
+        asked = read_text(file, content)
+        trusted, withheld = without_privileges(file, content, asked, env, Settings(values))
         _merge(values, trusted, lambda _name: file)
     else:
         file = ""
@@ -83,19 +87,29 @@ def read_file(path: str) -> dict[str, Any]:
     return read_text(path, read_bytes(path))
 
 
-def read_bytes(path: str) -> bytes:
+def read_bytes(path: str, *, follow: bool = True) -> bytes:
     """Return what a settings file holds; whoever writes the project may have put anything there.
+
+    Args:
+        path: the file.
+        follow: a link is followed: of the user's own.
 
     Raises:
         SettingsError: it can't be read.
     """
+    # A pipe that nobody writes to would be waited for.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        # A pipe that nobody writes to would be waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not os.path.isfile(file.fileno()):
-                raise SettingsError(f"{path} can't be read: it is not a file.", f"ls -l {path}")
-            return file.read()
+        with open(os.open(path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
+                raise SettingsError(
+                    f"{path} can't be read: it is not a file, or a huge one.", f"ls -l {path}"
+                )
+            return file.read(_MOST)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SettingsError(f"{path} can't be read: it is a link.", f"ls -l {path}") from error
         raise SettingsError(f"{path} can't be read: {error.strerror}.", f"ls -l {path}") from error
 
 
@@ -113,7 +127,7 @@ def read_text(path: str, content: bytes) -> dict[str, Any]:
 
     try:
         found = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", "claudy config edit") from error
     for name in found:
         require_known(name, path)

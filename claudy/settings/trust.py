@@ -21,33 +21,47 @@ if TYPE_CHECKING:
     from claudy.settings.model import Settings
 
 
-def _mark(path: str, content: bytes, env: Mapping[str, str]) -> str:
+def _mark(path: str, env: Mapping[str, str]) -> str:
+    """Return the file that says which content of a project's file is accepted: the last one."""
+    return f"{state_dir(env)}/trust/{_hash(os.fsencode(path))}"
+
+
+def _hash(data: bytes) -> str:
     from hashlib import sha256
 
-    digest = sha256(os.fsencode(os.path.realpath(path)) + b"\0" + content).hexdigest()
-    return f"{state_dir(env)}/trust/{digest}"
+    return sha256(data).hexdigest()
 
 
 def is_trusted(path: str, content: bytes, env: Mapping[str, str]) -> bool:
-    """Whether the user has accepted this file with exactly this content."""
-    return os.path.exists(_mark(path, content, env))
+    """Whether the user has accepted this file with exactly this content.
+
+    Args:
+        path: the file, in the real path of its project.
+        content: what is in it.
+        env: the process environment.
+    """
+    try:
+        with open(_mark(path, env), encoding="ascii", errors="replace") as file:
+            return file.readline().strip() == _hash(content)
+    except OSError:
+        return False
 
 
 def accept(path: str, content: bytes, env: Mapping[str, str]) -> None:
-    """Remember that the user accepts this file with this content."""
-    mark = _mark(path, content, env)
+    """Remember that the user accepts this file with this content, and no other."""
+    mark = _mark(path, env)
     try:
         os.makedirs(os.path.dirname(mark), mode=0o700, exist_ok=True)
         with open(mark, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(os.path.realpath(path) + "\n")
+            file.write(f"{_hash(content)}\n{path}\n")
     except OSError as error:
         raise ClaudyError(f"{mark} can't be written: {error.strerror}.") from error
 
 
-def revoke(path: str, content: bytes, env: Mapping[str, str]) -> bool:
-    """Forget that the user accepted this file; returns whether they had."""
+def revoke(path: str, env: Mapping[str, str]) -> bool:
+    """Forget that the user accepted this file, whatever it says now; returns whether they had."""
     try:
-        os.unlink(_mark(path, content, env))
+        os.unlink(_mark(path, env))
     except FileNotFoundError:
         return False
     return True

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def claudy(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    # The project is not the home directory, about which claudy would ask.
-    env = {"PATH": "/usr/bin:/bin", "HOME": f"{home}/none", "PYTHONPATH": str(ROOT)}
+    # The project neither is nor has the home directory, about which claudy would ask.
+    env = {"PATH": "/usr/bin:/bin", "HOME": f"{home}-home", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-m", "claudy", *words],
         cwd=home,

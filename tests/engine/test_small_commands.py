@@ -515,11 +515,16 @@ def test_prune_takes_what_nobody_uses(
     claudy: Claudy, project: Path, own_engine: Engine, label: str
 ) -> None:
     engine, mark = own_engine, label.rpartition("=")[2]
-    dead, probe, young = f"claudy-dead-{mark}", f"probe-{mark}", f"claudy-young-{mark}"
+    dead, probe, young = f"claudy-dead-{mark}", f"claudy-probe-{mark}", f"claudy-young-{mark}"
+    passed_on = f"passed-on-{mark}"
     ours = ["--label", label, "--label", f"claudy.project={project}/gone"]
     engine.cli("run", "--name", dead, *ours, "--label", f"claudy.sandbox={dead}", "busybox", "true")
     engine.cli(
         "run", "--name", probe, "--label", label, "--label", "claudy.probe=x", "busybox", "true"
+    )
+    # As a container made from an image with that label.
+    engine.cli(
+        "run", "--name", passed_on, "--label", label, "--label", "claudy.probe=x", "busybox", "true"
     )
     engine.cli("create", "--name", young, *ours, "--label", f"claudy.sandbox={young}", "busybox")
     other = foreign(engine, label)
@@ -542,7 +547,7 @@ def test_prune_takes_what_nobody_uses(
     with session(claudy, project):
         sandbox = claudy.sandboxes(project).only()["Name"].lstrip("/")
         wanted = {dead, probe, old, derived}
-        kept_ones = {young, other, stopped, mine, sandbox, bundled_reference(), home}
+        kept_ones = {young, other, stopped, passed_on, mine, sandbox, bundled_reference(), home}
         assert found() >= wanted
         assert not found() & kept_ones
         assert found("--volumes") >= wanted | {home}

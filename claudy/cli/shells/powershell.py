@@ -68,7 +68,7 @@ Register-ArgumentCompleter -Native -CommandName claudy -ScriptBlock {
                 -ErrorAction SilentlyContinue | ForEach-Object {
                 $parent = Split-Path -Path $wordToComplete -Parent -ErrorAction SilentlyContinue
                 $path = if ($parent) { Join-Path $parent $_ } else { $_ }
-                $text = if ($path -match '[\\s'']') {
+                $text = if ($path -notmatch '^[\\w./\\\\:~-]+$') {
                     "'" + $path.Replace("'", "''") + "'"
                 } else { $path }
                 [System.Management.Automation.CompletionResult]::new(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from claudy.doctor.context import Context
 
 SANDBOXES = {"label": ["claudy.sandbox"]}
-SHORT_LIVED = ({"label": ["claudy.probe"]}, {"name": ["claudy-doctor-"]})
+SHORT_LIVED = {"name": ["claudy-probe-", "claudy-doctor-"]}
+# Whole names: the filter finds parts of them, and an image passes its labels on to others'.
+_SHORT_LIVED = re.compile(r"(?:sibling-of-)?claudy-(?:probe|doctor)-[0-9a-f]+")
 AGE = 120.0  # seconds after which what is short-lived can't be in use any more
 DEAD = {"created", "exited", "dead"}
 
@@ -44,12 +47,15 @@ def leftovers(context: Context, now: float) -> Iterator[tuple[str, str]]:
         now: seconds since the epoch.
     """
     engine = context.engine()
-    for wanted in (SANDBOXES, *SHORT_LIVED):
+    for wanted in (SANDBOXES, SHORT_LIVED):
         query: dict[str, str | bool] = {"all": True, "filters": dumps(wanted).decode()}
         for container in engine.call("GET", "/containers/json", query):
+            name = str((container.get("Names") or ["?"])[0]).lstrip("/")
             old = now - float(container.get("Created") or now) > AGE
-            if old and (wanted is not SANDBOXES or container.get("State") in DEAD):
-                yield container["Id"], str((container.get("Names") or ["?"])[0]).lstrip("/")
+            sandbox = (container.get("Labels") or {}).get("claudy.sandbox") == name
+            dead = sandbox and container.get("State") in DEAD
+            if old and (dead if wanted is SANDBOXES else _SHORT_LIVED.fullmatch(name)):
+                yield container["Id"], name
 
 
 CHECK = Check("leftovers", "Leftovers", run, ("daemon",))

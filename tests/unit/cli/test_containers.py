@@ -117,8 +117,9 @@ INSIDE = read("app-web-1", COMPOSE | {"com.docker.compose.project.working_dir": 
 OUTSIDE = read("app-web-2", COMPOSE | {"com.docker.compose.project.working_dir": "/p"})
 OTHER = read("other-web-1", COMPOSE | {"com.docker.compose.project.working_dir": "/q"})
 FOREIGN = read("foreign")
-PROBE = read("probe", {"claudy.probe": "x"})
-ALL = (BOX, COPY, GUARDED, INSIDE, OUTSIDE, OTHER, FOREIGN, PROBE)
+PROBE = read("claudy-probe-0", {"claudy.probe": "x"})
+MADE_FROM_ONE = read("db-2", {"claudy.probe": "x"})
+ALL = (BOX, COPY, GUARDED, INSIDE, OUTSIDE, OTHER, FOREIGN, PROBE, MADE_FROM_ONE)
 
 
 def test_what_is_whose() -> None:
@@ -136,7 +137,7 @@ def test_what_is_whose() -> None:
         ("web", (INSIDE, OUTSIDE)),
         (BOX.id, (BOX,)),
         (GUARDED.id[:8], (GUARDED,)),
-        ("probe", (PROBE,)),
+        ("claudy-probe-0", (PROBE,)),
     ],
 )
 def test_names_are_found(name: str, found: tuple[Container, ...]) -> None:

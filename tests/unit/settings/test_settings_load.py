@@ -282,8 +282,10 @@ def test_trust_is_for_exactly_this_file_with_this_content(places: Places) -> Non
     (elsewhere / ".claudy.toml").write_bytes(content)
     assert load({}, places.env, str(elsewhere)).withheld == ("docker",)
 
-    assert revoke(path, content, places.env)
-    assert not revoke(path, content, places.env)
+    places.own.write_bytes(content + b"# more\n")
+    assert revoke(path, places.env)
+    assert not revoke(path, places.env)
+    places.own.write_bytes(content)
     assert places.load().withheld == ("docker",)
 
 
