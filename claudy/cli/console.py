@@ -85,7 +85,7 @@ class Console:
     def notice(self, text: str) -> None:
         """Tell the user something that is not the result."""
         if not self.quiet:
-            _write(2, self.paint(_wrapped(f"claudy: {text}"), _DIM) + "\n")
+            _write(2, self.paint(_wrapped(f"claudy: {_harmless(text)}"), _DIM) + "\n")
 
     def explain(self, text: str) -> None:
         """Say what was decided and why, with --debug."""
@@ -97,10 +97,10 @@ class Console:
         if self.as_json:
             _write(1, _as_json(error.code, error.message, error.hint) + "\n")
             return
-        text = _wrapped(f"claudy: {error.message}")
+        text = _wrapped(f"claudy: {_harmless(error.message)}")
         text = text.replace("claudy:", self.paint("claudy:", _RED), 1)
         if error.hint:
-            text += f"\n        {self.paint('Try:', _BOLD)} {error.hint}"
+            text += f"\n        {self.paint('Try:', _BOLD)} {_harmless(error.hint)}"
         _write(2, text + "\n")
 
     def confirm(self, question: str, flag: str = "--yes") -> bool:
@@ -117,7 +117,7 @@ class Console:
             return True
         if self.no_input or not (os.isatty(0) and os.isatty(2)):
             raise ConfirmationNeeded(f"{question} Nobody is there to answer.", f"add {flag}")
-        _write(2, f"{question} [y/N] ")
+        _write(2, f"{_harmless(question)} [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -140,6 +140,13 @@ def _write_all(descriptor: int, text: str) -> None:
     data = text.encode("utf-8", "surrogateescape")
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _harmless(text: str) -> str:
+    """Return text without orders to the terminal: a file's or an engine's words may be in it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def _wrapped(text: str) -> str:

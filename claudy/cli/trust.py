@@ -42,7 +42,8 @@ def trust(
         console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
         return 0
     parsed = read_text(path, content)
-    names = privileged(parsed, load_own(os.environ))
+    # An image is used without trust, but not pulled with the user's logins.
+    names = privileged(parsed, load_own(os.environ)) + ("image",) * ("image" in parsed)
     if not names:
         console.notice(f"{path} asks for nothing that needs your trust.")
         return 0

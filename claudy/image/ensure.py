@@ -101,11 +101,19 @@ def ensure_image(
     if dry:
         return _would_be(engine, reference, user, bundled=not wanted)
     from claudy.image.events import Done
+    from claudy.image.failures import RegistryDenied
     from claudy.image.workshop import Workshop
 
-    workshop = Workshop(engine, env, progress, confirm)
+    # A stranger's file may name an image, but not have it fetched in the user's name.
+    anonymous = not settings.trusted and settings.source("image") == settings.project_file
+    workshop = Workshop(engine, env, progress, confirm, anonymous)
     try:
         ready = _obtain(workshop, settings, user, reference, platform)
+    except RegistryDenied as error:
+        progress(Done(failed=True))
+        if anonymous:
+            error.hint = "claudy trust, to have it pulled with your login"
+        raise
     except ClaudyError:
         progress(Done(failed=True))
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from claudy.errors import APIError, EngineTimeout, UsageError
-from claudy.image.credentials import registry_auth
+from claudy.image.credentials import NOBODY, registry_auth
 from claudy.image.events import Layer, Log, Phase
 from claudy.image.failures import RegistryDown, registry_failure
 from claudy.image.names import parse_name
@@ -37,7 +37,7 @@ def require_in_registry(workshop: Workshop, reference: str) -> None:
     name = parse_name(reference)
     separator = "@" if ":" in name.tag else ":"
     path = f"/distribution/{name.repository}{separator}{name.tag}/json"
-    headers = {"X-Registry-Auth": registry_auth(name.registry, workshop.env)}
+    headers = {"X-Registry-Auth": _login(workshop, name.registry)}
     try:
         workshop.engine.stream("GET", path, headers=headers, timeout=ANSWER).close()
     except APIError as error:
@@ -92,7 +92,7 @@ def _stream(
 ) -> None:
     engine = workshop.engine
     registry = parse_name(reference).registry
-    headers = {"X-Registry-Auth": registry_auth(registry, workshop.env)}
+    headers = {"X-Registry-Auth": _login(workshop, registry)}
     try:
         response = engine.stream("POST", path, query, headers=headers, timeout=silence)
         try:
@@ -106,6 +106,10 @@ def _stream(
         raise registry_failure(reference, registry, str(error)) from error
     except EngineTimeout as error:
         raise _silent(reference, registry) from error
+
+
+def _login(workshop: Workshop, registry: str) -> str:
+    return NOBODY if workshop.anonymous else registry_auth(registry, workshop.env)
 
 
 def transfer_events(messages: Iterable[Mapping[str, Any]]) -> Iterator[Layer | Log]:

@@ -22,9 +22,11 @@ class Workshop:
         report: is told what happens.
         confirm: asks a yes-or-no question, given the option that answers it with yes; raises
             ConfirmationNeeded when nobody is there.
+        anonymous: registries are not shown the user's logins.
     """
 
     engine: Engine
     env: Mapping[str, str]
     report: Callable[[Event], None]
     confirm: Callable[[str, str], bool]
+    anonymous: bool = False

@@ -26,6 +26,7 @@ IN_BLOCK = 64 * 1024  # what a pipe holds
 _PIECES = 512  # at once: writev takes 1024
 _TYPED = 1024  # bytes that a socket with room takes without waiting
 _SHUT_WR = 1
+_WORD = 5  # bytes of `ready`; an exit code has less
 _HEAD = 8  # of a frame: stream, three zeros, length
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 
@@ -44,27 +45,36 @@ class Marks:
         self._held = b""
 
     def feed(self, data: bytes) -> tuple[bytes, int | None]:
-        """Take bytes and return those to pass on, and the exit code once it has come."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        at = data.find(self._start)
-        if at >= 0:
-            end = data.find(b"\x07", at)
-            if end >= 0:
-                word = data[at + len(self._start) : end]
-                if word != b"ready":
-                    return data[:at], int(word)
-                if self._on_ready:
-                    self._on_ready()
-                out, code = self.feed(data[end + 1 :])
-                return data[:at] + out, code
-        else:
+        """Take bytes and return those to pass on, and the exit code once it has come.
+
+        A program of the first session can know its id: what it writes is output, unless it is
+        exactly what the holder writes.
+        """
+        data, self._held = self._held + data, b""
+        passed = []
+        while (at := data.find(self._start)) >= 0:
+            behind = at + len(self._start)
+            end = data.find(b"\x07", behind, behind + _WORD + 1)
+            word = data[behind:end]
+            if end < 0 and len(data) - behind <= _WORD:
+                break
+            if end >= 0 and word == b"ready":
+                passed.append(data[:at])
+                data = data[end + 1 :]
+                on_ready, self._on_ready = self._on_ready, None
+                if on_ready:
+                    on_ready()
+            elif end >= 0 and word.isdigit():
+                return b"".join([*passed, data[:at]]), int(word)
+            else:
+                passed.append(data[:behind])
+                data = data[behind:]
+        if at < 0:
             at = data.rfind(b"\x1b", -len(self._start))
             if at < 0 or not self._start.startswith(data[at:]):
-                return data, None
+                return b"".join([*passed, data]), None
         self._held = data[at:]
-        return data[:at], None
+        return b"".join([*passed, data[:at]]), None
 
     def rest(self) -> bytes:
         """Return what was held back and turned out to be output."""

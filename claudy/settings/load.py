@@ -33,20 +33,23 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Sett
     values = _own_values(env)
     file = f"{project}/{PROJECT_FILE}" if project else ""
     withheld: tuple[str, ...] = ()
+    trusted = False
     if file and os.path.exists(file):
-        from claudy.settings.trust import without_privileges
+        from claudy.settings.trust import is_trusted, without_privileges
 
         content = read_bytes(file, follow=False)  # once: what is trusted is what applies
         asked = read_text(file, content)
-        trusted, withheld = without_privileges(file, content, asked, env, Settings(values))
-        _merge(values, trusted, lambda _name: file)
+        trusted = is_trusted(file, content, env)
+        if not trusted:
+            asked, withheld = without_privileges(asked, Settings(values))
+        _merge(values, asked, lambda _name: file)
     else:
         file = ""
     said = {s.name: env[s.variable] for s in SETTINGS if env.get(s.variable)}
     _merge(values, said, lambda name: BY_NAME[name].variable)
     given = {name: value for name, value in flags.items() if value is not None}
     _merge(values, given, lambda name: f"--{name.replace('_', '-')}")
-    return Settings(values, withheld, file)
+    return Settings(values, withheld, file, trusted=trusted)
 
 
 def load_own(env: Mapping[str, str]) -> Settings:

@@ -206,7 +206,7 @@ class Settings:
         values: by name; what is missing has its default.
         withheld: names that a project file sets and that wait for `claudy trust`.
         project_file: path of the project's file, empty without one.
-        notes: things to tell the user.
+        trusted: whether the user has accepted that file as it is.
     """
 
     def __init__(
@@ -214,6 +214,8 @@ class Settings:
         values: dict[str, Value],
         withheld: tuple[str, ...] = (),
         project_file: str = "",
+        *,
+        trusted: bool = False,
     ) -> None:
         self.values = {
             setting.name: values.get(setting.name) or Value(setting.default, "default")
@@ -221,6 +223,7 @@ class Settings:
         }
         self.withheld = withheld
         self.project_file = project_file
+        self.trusted = trusted
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value

@@ -90,18 +90,13 @@ def privileged(content: Mapping[str, Any], own: Settings) -> tuple[str, ...]:
 
 
 def without_privileges(
-    path: str, content: bytes, asked: dict[str, Any], env: Mapping[str, str], own: Settings
+    asked: dict[str, Any], own: Settings
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what of a project file applies now, and the names that wait for trust.
+    """Return what of a project's file applies without trust, and the names that wait for it.
 
     Args:
-        path: the file.
-        content: what is in it.
-        asked: what that says.
-        env: the process environment.
+        asked: what it says.
         own: the user's settings, without the project's.
     """
     names = privileged(asked, own)
-    if not names or is_trusted(path, content, env):
-        return asked, ()
     return {name: value for name, value in asked.items() if name not in names}, names

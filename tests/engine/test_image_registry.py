@@ -232,6 +232,31 @@ def publish(small: Small, name: str, greeting: str) -> str:
     return image
 
 
+def test_a_project_s_image_is_not_pulled_with_the_user_s_login(
+    small: Small, claudy: Claudy, project: Path, password_registry: PasswordRegistry
+) -> None:
+    """Whoever writes the project's file would read what only the user may pull."""
+    address = password_registry.address
+    good = f"{password_registry.user}:{password_registry.password}"
+    auths = {address: {"auth": base64.b64encode(good.encode()).decode()}}
+    command = claudy.with_environment(**config(small, auths=auths))
+    docker = {**command.environment, "DOCKER_HOST": small.engine.host}
+    own = f"{address}/{fresh_name()}:1"
+    for words in (["tag", "busybox", own], ["push", own], ["rmi", own]):
+        subprocess.run(["docker", *words], env=docker, check=True, capture_output=True)
+    (project / ".claudy.toml").write_text(f'image = "{own}"\n')
+    launch = ("--docker", "none", "--", "echo", "ran")
+    try:
+        done = command.run(*launch, cwd=project)
+        assert (done.code, done.text) == (125, "")
+        assert "claudy trust" in done.said
+        assert command.run("trust", "--yes", cwd=project).code == 0
+        done = command.run(*launch, cwd=project)
+        assert (done.code, done.text) == (0, "ran\n"), done.said
+    finally:
+        small.engine.cli("rmi", "-f", own, check=False)
+
+
 def test_a_missing_image_is_pulled_once(small: Small, own: str) -> None:
     events: list[Event] = []
     found = ensure_custom(small.workshop(events), own, "missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,16 +89,50 @@ def test_nothing_is_mounted_beside_what_could_swap_it(
     assert mounting.run(*LIST, cwd=project).text == "own\n"
 
 
-def test_a_kept_sandbox_is_not_restarted_over_a_link(
+def test_a_link_is_found_by_every_name_of_the_project(
+    claudy: Claudy, project: Path, part: Path, outside: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(project)
+    swap(part, outside)
+    for name in (f"{tmp_path}/alias/part", f"{project}/part", f"{tmp_path}/alias/../alias/part"):
+        done = claudy.run("-v", f"{name}:/x", *LIST, cwd=project)
+        assert (done.code, done.text) == (2, ""), name
+        assert "leads out of the project" in done.said
+
+
+@pytest.mark.usefixtures("part")
+def test_what_ends_a_sandbox_does_not_mount_what_it_swapped(
+    mounting: Claudy, project: Path, outside: Path
+) -> None:
+    """--recreate: planned while the sandbox was running, started when it is gone."""
+    keep = ("--keep", *LIST[:-3], "--", "sh", "-c")
+    swapping = (
+        "trap : TERM; (while ! [ -e /workspace/go ]; do :; done; cd /workspace; mv part was;"
+        f" ln -s {outside} part) >/dev/null 2>&1 &"
+    )
+    without = mounting.with_environment(CLAUDY_VOLUMES=None)
+    assert without.run(*keep, swapping, cwd=project).code == 0
+    try:
+        with mounting.start("--recreate", *LIST, cwd=project, stdout=subprocess.PIPE) as launch:
+            (project / "go").touch()
+            out, _ = launch.communicate(timeout=60)
+        assert b"private" not in out
+    finally:
+        without.run("rm", "-y", cwd=project)
+
+
+def test_a_kept_sandbox_with_parts_is_made_anew_not_restarted(
     mounting: Claudy, project: Path, part: Path, outside: Path
 ) -> None:
     keep = ("--keep", *LIST[:-3], "--", "true")
     assert mounting.run(*keep, cwd=project).code == 0
     try:
-        assert mounting.run("restart", "-y", cwd=project).code == 0
-        swap(part, outside)
         done = mounting.run("restart", "-y", cwd=project)
         assert done.code == 125
-        assert f"which now leads to {outside}" in done.said
+        assert "may be a link by now" in done.said
+        assert "--recreate" in done.said
+        swap(part, outside)
+        doctor = mounting.run("doctor", "--json", "--docker", "none", cwd=project)
+        assert "private" not in doctor.text
     finally:
         assert mounting.run("rm", "-y", cwd=project).code == 0

@@ -113,4 +113,9 @@ def test_what_is_too_wide() -> None:
 
     assert "whole file system" in too_wide(project("/"), "/home/me")
     assert "home" in too_wide(project("/home"), "/home")
+    assert "home is in" in too_wide(project("/home"), "/home/me")
     assert not too_wide(project("/home/me/app"), "/home/me")
+    trusted = ("/srv/claudy-0", "/run/docker.sock")
+    for path in ("/srv", "/run", "/srv/claudy-0"):
+        assert "what they trust" in too_wide(project(path), "/root", trusted)
+    assert not too_wide(project("/srv/app"), "/root", trusted)

@@ -92,6 +92,25 @@ def test_the_mark_of_another_session_is_output() -> None:
     assert Marks(SESSION).feed(other) == (other, None)
 
 
+@pytest.mark.parametrize("word", [b"abc\x07", b"1234567\x07", b"", b"ready", b"x" * 9, b"-1\x07"])
+def test_what_only_begins_as_a_mark_is_output(word: bytes) -> None:
+    """A program of the session can write it; it neither ends the session nor holds it up."""
+    ready: list[int] = []
+    mark = Marks(SESSION, lambda: ready.append(1))
+    text = (MARK + word) * 3 + b" and more of it"
+    out, code = mark.feed(text)
+    assert code is None
+    assert out + mark.rest() == text
+    assert not ready
+
+
+def test_it_is_ready_once_and_however_often_that_is_said() -> None:
+    ready: list[int] = []
+    mark = Marks(SESSION, lambda: ready.append(1))
+    assert mark.feed((MARK + b"ready\x07") * 5000 + b"x") == (b"x", None)
+    assert ready == [1]
+
+
 @given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=300)), max_size=8), _CUTS)
 def test_frames_are_split(frames: list[tuple[int, bytes]], lengths: list[int]) -> None:
     stream = b"".join(

@@ -11,6 +11,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from claudy.cli.config import edit, write_file
 from claudy.errors import USAGE, SettingsError
 from claudy.settings.load import load
 from claudy.settings.model import BY_NAME, SETTINGS, Settings
@@ -287,6 +288,51 @@ def test_trust_is_for_exactly_this_file_with_this_content(places: Places) -> Non
     assert not revoke(path, places.env)
     places.own.write_bytes(content)
     assert places.load().withheld == ("docker",)
+
+
+def test_a_link_does_not_borrow_trust(places: Places) -> None:
+    """What is trusted in one project is not what another project's sandbox has linked to."""
+    elsewhere = places.root / "other/.claudy.toml"
+    elsewhere.parent.mkdir()
+    elsewhere.write_text('docker = "host"\nenv = ["TOKEN=of the other"]\n')
+    accept(str(elsewhere), elsewhere.read_bytes(), places.env)
+    places.own.symlink_to(elsewhere)
+    with pytest.raises(SettingsError, match="it is a link"):
+        places.load()
+
+
+def test_only_what_was_accepted_last_is_trusted(places: Places) -> None:
+    for asked in ("host", "guard"):
+        places.write(None, {"docker": asked})
+        accept(str(places.own), places.own.read_bytes(), places.env)
+    places.write(None, {"docker": "host"})
+    assert places.load().withheld == ("docker",)
+
+
+@pytest.mark.parametrize("content", [b"a = " + b"[" * 5000, b"#" * (2 << 20)])
+def test_a_file_that_is_meant_to_be_too_much_is_an_error(places: Places, content: bytes) -> None:
+    places.own.write_bytes(content)
+    with pytest.raises(SettingsError):
+        places.load()
+
+
+def test_a_file_is_not_written_through_a_link(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = places.root / "mine"
+    mine.write_text("mine")
+    for number in range(os.getpid() - 5, os.getpid() + 5):
+        (places.root / f"project/.claudy.toml.{number}").symlink_to(mine)
+    places.own.symlink_to(mine)
+    write_file(str(places.own), {"image": "x"})
+    assert mine.read_text() == "mine"
+    assert places.load()["image"] == "x"
+
+    places.own.unlink()
+    places.own.symlink_to(mine)
+    monkeypatch.chdir(places.project)
+    with pytest.raises(SettingsError, match="is a link"):
+        edit(project=True)
 
 
 def test_a_flag_needs_no_trust(places: Places) -> None:
