@@ -12,6 +12,8 @@ import itertools
 import json
 import re
 import tarfile
+import zlib
+from lzma import LZMAError
 from typing import IO, TYPE_CHECKING
 
 from claudy.guard import strictjson
@@ -48,7 +50,13 @@ class _Member(tarfile.TarInfo):
         found = super().frombuf(buf, encoding, errors)
         if found.type in _EXTENDED and found.size > MAX_HEADER:
             raise tarfile.ReadError("an extended header is too large")
+        if found.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("a sparse member")
         return found
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        """Read no map of holes, which may be endless; overrides `tarfile`'s own."""
+        raise tarfile.ReadError("a sparse member")
 
 
 class Parcel:
@@ -62,7 +70,7 @@ class Parcel:
         try:
             self._tar = tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member)  # noqa: SIM115 - lives as long as the file
             self._members = list(itertools.islice(self._tar, MAX_MEMBERS + 1))
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (tarfile.TarError, EOFError, OSError, MemoryError, zlib.error, LZMAError) as error:
             raise invalid("the archive can't be read") from error
         self._check()
         self._manifest = self._read_manifest()

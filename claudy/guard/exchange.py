@@ -133,8 +133,20 @@ class Exchange:
         repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
         method: str = "",
+        wait: bool = False,
     ) -> Answer:
-        """Send this request, or a variation of it, to the daemon."""
+        """Send this request, or a variation of it, to the daemon.
+
+        Args:
+            path: instead of its own; likewise the others.
+            query: pairs.
+            body: of the request.
+            headers: checked.
+            repeated: fields that are there more than once.
+            version: of the API.
+            method: of HTTP.
+            wait: for the daemon's answer, also when the client has left.
+        """
         return self.daemon.open(
             method or self.row.method,
             path or self.path,
@@ -143,8 +155,12 @@ class Exchange:
             body=body,
             headers=headers,
             repeated=list(repeated),
-            client=self.client.sock,
+            client=None if wait else self.client.sock,
         )
+
+    def open_locked(self, **changes: Any) -> Answer:
+        """Send the request while a lock is held that others rely on until the daemon is done."""
+        return self.open(**changes, wait=not self.services.starter.safe_by_itself)
 
     @property
     def path(self) -> str:

@@ -143,6 +143,18 @@ def plan(
     return result._replace(uses_workspace=uses_workspace)
 
 
+def keep_as_it_is(plan: Plan, volume: str) -> None:
+    """Have nothing copied into a named volume that a plan mounts."""
+    for number, text in enumerate(plan.binds):
+        source, _, rest = text.partition(":")
+        target, colon, modes = rest.partition(":")
+        if source == volume and "nocopy" not in modes.split(","):
+            plan.binds[number] = f"{source}:{target}:{modes + ',' if colon else ''}nocopy"
+    for mount in plan.mounts:
+        if mount.get("Type") == "volume" and mount.get("Source") == volume:
+            mount["VolumeOptions"] = {**(mount.get("VolumeOptions") or {}), "NoCopy": True}
+
+
 def _without_source(want: Source) -> dict[str, Any]:
     if want.source:
         raise invalid("a tmpfs mount has no source")

@@ -267,6 +267,7 @@ def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) ->
 
         def watch() -> None:
             lifetime.wait_for_end(services)
+            services.starter.settle()
             os._exit(ENDED)
 
         threading.Thread(target=watch, daemon=True).start()

@@ -100,7 +100,7 @@ class _Threads:
         try:
             # `threading.Thread` would wait here until the thread has begun.
             _thread.start_new_thread(self._run, ())
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             with self._lock:
                 self._accepting -= 1
             self._services.audit.event(f"thread: {error}")

@@ -462,7 +462,7 @@ def test_subnet_over_a_route_of_the_host(guard: Guard) -> None:
             subprocess.run(["ip", family, "route", "del", route, "dev", "lo"], check=True)
 
 
-@pytest.mark.parametrize("how", ["members", "name", "attributes"])
+@pytest.mark.parametrize("how", ["members", "name", "attributes", "holes"])
 @pytest.mark.usefixtures("untouched")
 def test_load_of_an_archive_that_grows(guard: Guard, how: str) -> None:
     """A little when it is sent, gigabytes when it is unpacked: the guard does not hold them."""
@@ -470,7 +470,8 @@ def test_load_of_an_archive_that_grows(guard: Guard, how: str) -> None:
     if how == "members":
         parts = [tarfile.TarInfo("x").tobuf()] * 1_000_000
     else:
-        header.type = tarfile.GNUTYPE_LONGNAME if how == "name" else tarfile.XHDTYPE
+        kinds = {"name": tarfile.GNUTYPE_LONGNAME, "attributes": tarfile.XHDTYPE}
+        header.type = kinds.get(how, tarfile.GNUTYPE_SPARSE)
         header.size = 4 << 30
         parts = [header.tobuf(), *([bytes(1 << 20)] * 2048)]
     packed = io.BytesIO()

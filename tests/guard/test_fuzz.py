@@ -94,6 +94,9 @@ class Nobody:
     def network(self, ref: str) -> str:
         raise Denied(404, ref)
 
+    def network_id(self, ref: str) -> str:
+        raise Denied(404, ref)
+
     def visible_image(self, ref: str) -> str:
         return ref
 

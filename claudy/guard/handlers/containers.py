@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import strictjson, views
@@ -69,17 +70,11 @@ def inspect(x: Exchange) -> None:
 def start(x: Exchange) -> None:
     """Start a container."""
     with x.services.starter.mounting(x.refs["container"], start=True) as needed:
-        answer = x.open() if needed else None
+        answer = x.open_locked() if needed else None
     if answer is None:
         x.client.answer(NOT_MODIFIED, b"", head=True)
         return
     _reply_started(x, answer)
-
-
-def signal(x: Exchange) -> None:
-    """Send a signal, or stop: the daemon wakes a paused container for that."""
-    with x.services.starter.writing(x.refs["container"]):
-        forward(x)
 
 
 def _reply_started(x: Exchange, answer: Answer) -> None:
@@ -91,48 +86,65 @@ def _reply_started(x: Exchange, answer: Answer) -> None:
 
 def restart(x: Exchange) -> None:
     """Restart a container; in two steps where its bind sources must be looked at between."""
-    container = x.refs["container"]
-    if not x.services.starter.sources(container):
-        with x.services.starter.writing(container):
-            answer = x.open()
+    container, starter = x.refs["container"], x.services.starter
+    if starter.safe_by_itself or not starter.sources(container):
+        with starter.mounting(container):
+            answer = x.open_locked()
         _reply_started(x, answer)
         return
-    with x.services.starter.writing(container):
-        stopped = x.open(path=f"/containers/{container}/stop")
+    with starter.writing():
+        stopped = x.open_locked(path=f"/containers/{container}/stop")
     if stopped.status >= BAD_REQUEST:
         x.reply(stopped)
         return
     stopped.close()
-    with x.services.starter.mounting(container):
-        answer = x.open(path=f"/containers/{container}/start", query=[])
+    with starter.mounting(container):
+        answer = x.open_locked(path=f"/containers/{container}/start", query=[])
     _reply_started(x, answer)
 
 
-def unpause(x: Exchange) -> None:
-    """Unpause a container, but not during a start that holds the workspace still."""
+def waking(x: Exchange) -> None:
+    """Forward what wakes a container, as a signal does one that is paused."""
     with x.services.starter.writing():
-        forward(x)
+        answer = x.open_locked()
+    x.reply(answer)
 
 
 def download(x: Exchange) -> None:
     """Copy out of a container, or look at a path in it: the daemon mounts its volumes for that."""
-    with x.services.starter.mounting(x.refs["container"]):
-        answer = x.open()  # that it answers says that they are mounted
-    x.reply(answer)
+    starter = x.services.starter
+    with contextlib.ExitStack() as kept:
+        file = None
+        with starter.mounting(x.refs["container"], copy=True):
+            answer = x.open_locked()
+            ok = answer.status < BAD_REQUEST and x.row.method == "GET"
+            if ok and not starter.safe_by_itself:
+                # The daemon holds the container until all is read, by who may have to stand still.
+                file = kept.enter_context(
+                    spooled([memoryview(part)] for part in answer.response.blocks())
+                )
+        if file is None:
+            x.reply(answer)
+            return
+        fields = {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
+        x.client.send_head(answer.status, fields)
+        for block in blocks(file):
+            x.client.send_chunk(block)
+        x.client.end_chunks()
 
 
 def upload(x: Exchange) -> None:
     """Copy into a container."""
+    container, starter = x.refs["container"], x.services.starter
     headers = {"Content-Type": "application/x-tar"}
-    starter = x.services.starter
-    if not starter.sources(x.refs["container"]):
-        with starter.writing():
+    if starter.safe_by_itself:
+        with starter.mounting(container, copy=True):
             x.reply(x.open(body=x.client.upload(), headers=headers))
         return
-    # Who sends it may have to stand still meanwhile.
+    # Who sends it may have to stand still meanwhile, and must not hold anybody up.
     with spooled(x.client.upload()) as file:
-        with starter.mounting(x.refs["container"]):
-            answer = x.open(body=blocks(file), headers=headers)
+        with starter.mounting(container, copy=True):
+            answer = x.open_locked(body=blocks(file), headers=headers)
         x.reply(answer)
 
 
@@ -145,9 +157,7 @@ def hijack(x: Exchange) -> None:
 def update(x: Exchange) -> None:
     """Change a container's resources."""
     body = x.json_body(update_body)
-    starter = x.services.starter
-    unsafe = body.get("RestartPolicy") and not starter.safe_by_itself
-    if unsafe and starter.reaches(x.refs["container"]):
+    if body.get("RestartPolicy") and x.services.starter.must_not_restart(x.refs["container"]):
         body["RestartPolicy"] = {"Name": "no"}
     x.reply(x.open(body=strictjson.dump(body), headers=_JSON))
 
@@ -161,7 +171,7 @@ def rename(x: Exchange) -> None:
 
 def remove(x: Exchange) -> None:
     """Remove a container; its record stays until the next worker, ids never come back."""
-    forward(x)
+    waking(x)
 
 
 def prune(x: Exchange) -> None:
@@ -194,8 +204,7 @@ HANDLERS = {
     "inspect": inspect,
     "start": start,
     "restart": restart,
-    "unpause": unpause,
-    "signal": signal,
+    "waking": waking,
     "download": download,
     "upload": upload,
     "hijack": hijack,

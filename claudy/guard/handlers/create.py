@@ -12,6 +12,7 @@ from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
 from claudy.guard.policy.create import create_body
 from claudy.guard.policy.references import SHORT_ID, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, refused
+from claudy.guard.start import shares_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from claudy.guard.exchange import Exchange
 
 COUNTING = "count.lock"
+COPYING = "copy.lock"
 _TYPED = 4  # digits of an id that somebody may type
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -51,6 +53,7 @@ def create(x: Exchange) -> None:
     host["Binds"], host["Mounts"] = plan.binds, plan.mounts
     # What it has from another container may be of the workspace, too.
     may_reach = plan.uses_workspace or host.get("VolumesFrom")
+    may_reach = may_reach or shares_processes(host)
     if may_reach and not x.services.starter.safe_by_itself:
         host["RestartPolicy"] = {"Name": "no"}
     published = _publish(x, body, host)
@@ -58,9 +61,31 @@ def create(x: Exchange) -> None:
     _pin_networks(x, body, str(host.get("NetworkMode") or ""))
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
     record = {"asked": asked, "sources": plan.sources, **published}
-    with counted(x):
+    with _copying(x, plan), counted(x):
         require_budget(x, published.get("ports", 0))
         _make(x, body, query, version, record, set(plan.volumes))
+
+
+@contextlib.contextmanager
+def _copying(x: Exchange, plan: mounts.Plan) -> Iterator[None]:
+    """Have the daemon copy what an image has at a volume's place only where nobody writes to it.
+
+    It does so as root, into an empty volume, and follows the links that somebody puts there
+    meanwhile. So a volume that a container has already stays as it is, and no other container with
+    a named volume is made until the daemon is done.
+    """
+    if not plan.volumes:
+        yield
+        return
+    with x.ledger.held(COPYING):
+        for name in plan.volumes:
+            filters = json.dumps({"volume": [name]})
+            _, found = x.daemon.json(
+                "GET", "/containers/json", [("all", "1"), ("filters", filters)]
+            )
+            if found is None or found:
+                mounts.keep_as_it_is(plan, name)
+        yield
 
 
 def _make(
@@ -81,6 +106,7 @@ def _make(
         headers={"Content-Type": "application/json"},
         query=query,
         version=version,
+        wait=True,  # it copies on, without the lock, if nobody does
     )
     raw = answer.read()
     if answer.status >= BAD_REQUEST:

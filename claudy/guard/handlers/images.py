@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 _LOADED = "Loaded image ID: "
+REMOVING = "images.lock"
 _LINK_LOCAL = ("169.254.", "[fe80", "metadata.")
 
 
@@ -66,7 +67,12 @@ def push(x: Exchange) -> None:
 
 
 def remove_image(x: Exchange) -> None:
-    """Remove an owned tag, or an owned image."""
+    """Remove an owned tag, or an owned image; one after the other, as the last tag is special."""
+    with x.ledger.held(REMOVING):
+        _remove_image(x)
+
+
+def _remove_image(x: Exchange) -> None:
     ref = x.refs["ownref"]
     if not is_image_ref(ref):
         raise missing("image", ref)
@@ -156,6 +162,7 @@ def _pull(x: Exchange) -> None:
     if not is_image_ref(ref):
         raise invalid(f"invalid reference format: {ref[:200]}")
     _require_registry(ref)
+    tags.require_plain(ref)
     by_digest = "@" in ref or label.startswith("sha256:")
     free = False
     query = [("fromImage", ref), ("tag", label)] + [p for p in x.query if p[0] == "platform"]
@@ -303,11 +310,12 @@ def commit(x: Exchange) -> None:
     before = tags.all_images(x)
     kept = [pair for pair in x.query if pair[0] not in {"repo", "tag", "container"}]
     # The daemon pauses the container meanwhile, and wakes it.
-    with x.services.starter.writing(container):
+    with x.services.starter.writing():
         status, made, answer = x.ask(
             query=[*kept, ("container", container)],
             body=strictjson.dump(body),
             headers={"Content-Type": "application/json"},
+            wait=True,
         )
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(made))

@@ -24,11 +24,28 @@ def normalised(ref: str) -> str:
     name, colon, tag = ref.rpartition(":")
     if not colon or "/" in tag:
         name, tag = ref, "latest"
+    require_plain(name)
     for host in _INDEX:
         name = name.removeprefix(host)
     if name.count("/") == 1:
         name = name.removeprefix("library/")
     return f"{name}:{tag}"
+
+
+def require_plain(ref: str) -> None:
+    """Refuse `docker.io/REGISTRY/…`: without its beginning it means something else.
+
+    Raises:
+        Denied: it is one.
+    """
+    for host in _INDEX:
+        first, slash, _ = ref.removeprefix(host).partition("/")
+        if (
+            ref.startswith(host)
+            and slash
+            and ("." in first or ":" in first or first == "localhost")
+        ):
+            raise invalid(f"invalid reference format: {ref[:200]}")
 
 
 def joined(repo: str, tag: str) -> str:

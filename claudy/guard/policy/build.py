@@ -43,8 +43,13 @@ def _json(rule: Rule) -> Callable[[str, Context], Any]:
 
 
 def build_network(value: str, context: Context) -> Any:
-    """Allow default, none and owned networks."""
-    return network_mode(value, context) if value else DROP
+    """Allow default, none and owned networks; of steps, which nobody owns, no container's."""
+    if value.startswith("container:"):
+        raise No(repr(value)[:60])
+    if not value:
+        return DROP
+    network_mode(value, context)
+    return value if value in {"default", "bridge", "none"} else context.network_id(value) or value
 
 
 def cache_from(value: Any, context: Context) -> str:

@@ -76,7 +76,7 @@ _NET_SYSCTL = re.compile(r"net\.[a-z0-9_.-]+")
 _TMPFS = re.compile(
     r"(?:r[ow]|(?:no)?exec|(?:no)?suid|nodev|(?:size|mode|uid|gid|nr_inodes|nr_blocks)=[0-9a-z%]+)"
 )
-_SMALL = re.compile(r"(?:[0-9]{1,5}[kK]|[0-9]{1,8}|(?:[0-9]|1[0-6])[mM])(?:i?[bB])?")
+_SMALL = re.compile(r"(?:[0-9]{1,4}[kK]|[0-9]{1,7}|(?:[0-9]|1[0-6])[mM])(?:i?[bB])?")
 _PORT = r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?"
 _SECONDS = integer(0, 2**62)
 _CAP = r"(?:CAP_|cap_)?[A-Za-z_]{2,40}"

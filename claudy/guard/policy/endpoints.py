@@ -204,7 +204,7 @@ ENDPOINTS = (
         "owned; bind sources are looked up again",
         (_DETACH, *_CHECKPOINT),
     ),
-    Endpoint("POST", "/containers/{container}/stop", "signal", "owned", (_SECONDS, _SIGNAL)),
+    Endpoint("POST", "/containers/{container}/stop", "waking", "owned", (_SECONDS, _SIGNAL)),
     Endpoint(
         "POST",
         "/containers/{container}/restart",
@@ -212,7 +212,7 @@ ENDPOINTS = (
         "owned; bind sources are looked up again",
         (_SECONDS, _SIGNAL),
     ),
-    Endpoint("POST", "/containers/{container}/kill", "signal", "owned", (_SIGNAL,)),
+    Endpoint("POST", "/containers/{container}/kill", "waking", "owned", (_SIGNAL,)),
     Endpoint(
         "POST",
         "/containers/{container}/update",
@@ -229,7 +229,7 @@ ENDPOINTS = (
         (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+"), "a new name"),),
     ),
     Endpoint("POST", "/containers/{container}/pause", "forward", "owned"),
-    Endpoint("POST", "/containers/{container}/unpause", "unpause", "owned"),
+    Endpoint("POST", "/containers/{container}/unpause", "waking", "owned"),
     Endpoint(
         "POST", "/containers/{container}/attach", "hijack", "owned", (_DETACH, *_STREAMS), HIJACK
     ),

@@ -53,6 +53,10 @@ class Context(Protocol):
         """Return what names an owned or predefined network."""
         ...
 
+    def network_id(self, ref: str) -> str:
+        """Return the full id of an owned network; empty: it is a predefined one."""
+        ...
+
     def visible_image(self, ref: str) -> str:
         """Return an image reference that the sandbox may use."""
         ...
