@@ -227,39 +227,6 @@ def http(method: str, target: str, body: bytes) -> bytes:
     return f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode() + body
 
 
-@pytest.mark.usefixtures("untouched")
-def test_a_client_that_leaves_does_not_end_the_stillness(trap: Trap) -> None:
-    """The daemon goes on with the start, and would find what is swapped meanwhile."""
-    guard = trap.guard
-    name = trap.path.name
-    inside = f"/workspace/{name}-swap"
-    (guard.project / f"{name}-swap").mkdir()
-    guard.engine.cli(
-        "exec", "-d", guard.name, "sh", "-c",
-        f"cd /workspace; ln -s {trap.outside} {inside}/link; touch {inside}/on;"
-        f" while [ -e {inside}/on ]; do mv {name} {inside}/real; mv {inside}/link {name};"
-        f" mv {name} {inside}/link; mv {inside}/real {name}; done",
-    )  # fmt: skip
-    try:
-        seen = ""
-        for _ in range(8):
-            made = guard.create({"Binds": [trap.bind]}, Cmd=["sh", "-c", "cat /x/* 2>&1"])
-            if made.status != 201:
-                continue
-            full = made.json["Id"]
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(guard.socket))
-                client.sendall(http("POST", f"/containers/{full}/start", b""))
-            time.sleep(0.5)  # the daemon is at it now, whether somebody waits for it or not
-            wait_for(lambda: not is_paused(guard, guard.name), 30, "the sandbox to go on")
-            request(guard.engine.socket, "POST", f"/containers/{full}/wait")
-            seen += guard.engine.cli("logs", full, check=False).stdout
-            guard.ask("DELETE", f"/containers/{full}?force=1")
-    finally:
-        (guard.project / f"{name}-swap/on").unlink()
-    assert PRIVATE not in seen
-
-
 def test_a_guard_that_comes_up_does_not_thaw_what_another_holds(trap: Trap) -> None:
     guard = trap.guard
     if not is_old(guard):

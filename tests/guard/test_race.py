@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -106,6 +107,31 @@ def test_a_swapped_source_is_never_mounted(guard: Guard, run_label: str, how: st
     assert started, "nothing was started, so nothing was raced"
     assert not [text for text in seen if "passwd" in text]
     assert any("inside" in text for text in seen)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_client_that_leaves_does_not_end_the_stillness(guard: Guard, run_label: str) -> None:
+    """The daemon goes on with a start that nobody waits for, and looks at the path only then."""
+    started: list[str] = []
+    with swapping(guard, "sandbox", run_label) as name:
+        until = time.monotonic() + SECONDS
+        while len(started) < TRIES and time.monotonic() < until:
+            binds = [f"/workspace/{name}/d:/d:ro"]
+            answer = guard.create({"Binds": binds}, Cmd=["ls", "-a", "/d"])
+            if answer.status != 201:
+                continue
+            full = str(answer.json["Id"])
+            before = len(guard.log.read_text()) if guard.log.exists() else 0
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(guard.socket))
+                line = f"POST /containers/{full}/start HTTP/1.1\r\nHost: x\r\n"
+                client.sendall(f"{line}Content-Length: 0\r\n\r\n".encode())
+            time.sleep(0.4)  # the daemon is at it now, whether somebody waits or not
+            if "changed since" not in guard.log.read_text()[before:]:
+                started.append(full)
+    assert started, "nothing was started, so nothing was raced"
+    seen = [listed(guard, full) for full in started]
+    assert not [text for text in seen if "passwd" in text]
 
 
 def test_without_the_guard_the_race_is_won(guard: Guard, engine: Engine, run_label: str) -> None:
