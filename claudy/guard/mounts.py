@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claudy.guard.paths import DOCKER_SOCKETS
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from claudy.guard.options import Settings
     from claudy.guard.paths import Workspace
 
+_NETWORK_FILES = {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}
 SUBPATH_API = (1, 45)
 _MODES = frozenset({"ro", "rw", "nocopy", "cached", "delegated", "consistent", "rprivate", ""})
 
@@ -136,11 +138,21 @@ def plan(
             uses_workspace = True
             found = workspace.resolve(want.source, create=want.create)
             if found.relative:
+                if api < SUBPATH_API and _is_network_file(want.target):
+                    raise refused(
+                        f"{want.target} can't be mounted from the workspace on this engine",
+                        "Copy it when the container starts, or use --add-host and --dns.",
+                    )
                 result.below.append(found.relative)
             result.mounts.append(_bind(want, workspace, found.relative, api=api, volume=volume))
         else:
             raise invalid("a mount without a type")
     return result._replace(uses_workspace=uses_workspace)
+
+
+def _is_network_file(target: str) -> bool:
+    """Whether the daemon takes the source for its own file: other containers get it by its path."""
+    return "/" + posixpath.normpath(target).strip("/") in _NETWORK_FILES
 
 
 def keep_as_it_is(plan: Plan, volume: str) -> None:

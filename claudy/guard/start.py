@@ -38,6 +38,7 @@ LOCK = "start.lock"
 NO_CONTENT = 204
 _OWN_NAMESPACE = (1, 43)
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
+_NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
 _FAREWELL = 5.0
 _PAUSE = 0.05
 
@@ -91,7 +92,7 @@ class Starter:
                 )
             yield True
             return
-        in_the_hosts = copy and self._daemon.newest < _OWN_NAMESPACE and found.get("Mounts")
+        in_the_hosts = copy and self._daemon.newest < _OWN_NAMESPACE
         if not below and not in_the_hosts:
             with self.writing():
                 yield True
@@ -149,11 +150,19 @@ class Starter:
         host = found.get("HostConfig") or {}
         top = self._workspace.host.rstrip("/") + "/"
         reaches = any((source + "/").startswith(top) for source in _binds(found))
-        return reaches or shares_processes(host)
+        return reaches or shares_with_another(host)
 
     def _below(self, found: dict[str, Any]) -> list[str]:
         top = self._workspace.host.rstrip("/") + "/"
-        return [source[len(top) :] for source in _binds(found) if source.startswith(top)]
+        sources = [*_binds(found), *(str(found.get(key) or "") for key in _NETWORK_FILES)]
+        # With another's network come its files of it, which may be mounts of the workspace.
+        kind, _, other = str((found.get("HostConfig") or {}).get("NetworkMode") or "").partition(
+            ":"
+        )
+        if kind == "container" and other:
+            joined = self._inspected(other)
+            sources += [str(joined.get(key) or "") for key in _NETWORK_FILES]
+        return [source[len(top) :] for source in sources if source.startswith(top)]
 
     def _inspected(self, container: str) -> dict[str, Any]:
         _, found = self._daemon.json("GET", f"/containers/{container}/json")
@@ -216,7 +225,8 @@ class Starter:
         return status in _THAWED
 
     def _running(self) -> list[dict[str, Any]]:
-        query = [("filters", json.dumps({"status": ["running"]}))]
+        # What waits to be restarted can't be paused, and may run at any moment.
+        query = [("filters", json.dumps({"status": ["running", "restarting"]}))]
         _, found = self._daemon.json("GET", "/containers/json", query)
         return found or []
 
@@ -236,9 +246,10 @@ class Starter:
         )
 
 
-def shares_processes(host: dict[str, Any]) -> bool:
-    """Whether a container sees another's processes, and their files by them."""
-    return str(host.get("PidMode") or "").startswith("container:")
+def shares_with_another(host: dict[str, Any]) -> bool:
+    """Whether a container has another's processes, and its files by them, or its network's."""
+    modes = (host.get("PidMode"), host.get("NetworkMode"))
+    return any(str(mode or "").startswith("container:") for mode in modes)
 
 
 def _binds(found: dict[str, Any]) -> list[str]:

@@ -120,9 +120,10 @@ def download(x: Exchange) -> None:
             ok = answer.status < BAD_REQUEST and x.row.method == "GET"
             if ok and not starter.safe_by_itself:
                 # The daemon holds the container until all is read, by who may have to stand still.
-                file = kept.enter_context(
-                    spooled([memoryview(part)] for part in answer.response.blocks())
-                )
+                with answer:
+                    file = kept.enter_context(
+                        spooled([memoryview(part)] for part in answer.response.blocks())
+                    )
         if file is None:
             x.reply(answer)
             return

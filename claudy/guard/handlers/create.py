@@ -12,7 +12,7 @@ from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
 from claudy.guard.policy.create import create_body
 from claudy.guard.policy.references import SHORT_ID, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, refused
-from claudy.guard.start import shares_processes
+from claudy.guard.start import shares_with_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def create(x: Exchange) -> None:
     host["Binds"], host["Mounts"] = plan.binds, plan.mounts
     # What it has from another container may be of the workspace, too.
     may_reach = plan.uses_workspace or host.get("VolumesFrom")
-    may_reach = may_reach or shares_processes(host)
+    may_reach = may_reach or shares_with_another(host)
     if may_reach and not x.services.starter.safe_by_itself:
         host["RestartPolicy"] = {"Name": "no"}
     published = _publish(x, body, host)
@@ -71,19 +71,19 @@ def _copying(x: Exchange, plan: mounts.Plan) -> Iterator[None]:
     """Have the daemon copy what an image has at a volume's place only where nobody writes to it.
 
     It does so as root, into an empty volume, and follows the links that somebody puts there
-    meanwhile. So a volume that a container has already stays as it is, and no other container with
-    a named volume is made until the daemon is done.
+    meanwhile. So only the first container that a volume is for gets that: who has had it once can
+    still write to it by an open directory. And no other container with a named volume is made until
+    the daemon is done.
     """
     if not plan.volumes:
         yield
         return
     with x.ledger.held(COPYING):
-        for name in plan.volumes:
-            filters = json.dumps({"volume": [name]})
-            _, found = x.daemon.json(
-                "GET", "/containers/json", [("all", "1"), ("filters", filters)]
-            )
-            if found is None or found:
+        for name in set(plan.volumes):
+            record = dict(x.ledger.get("volumes", name) or {})
+            if record.pop("fresh", False):
+                x.ledger.add("volumes", name, **record)
+            else:
                 mounts.keep_as_it_is(plan, name)
         yield
 

@@ -63,7 +63,7 @@ def make(x: Exchange, body: dict[str, Any]) -> dict[str, Any]:
         raise refused(
             f"the volume {made['Name']} was not made in this sandbox", "Use another name."
         )
-    x.ledger.settle(token, "volumes", made["Name"], token=token)
+    x.ledger.settle(token, "volumes", made["Name"], token=token, fresh=True)
     return made
 
 
