@@ -146,7 +146,9 @@ def _harmless(text: str) -> str:
     """Return text without orders to the terminal: a file's or an engine's words may be in it."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    from claudy.cli.tables import printable
+
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _wrapped(text: str) -> str:

@@ -72,7 +72,7 @@ def prepare_launch(context: Context) -> Prepared:
     """
     launch = _launch(context)
     prepared = prepare(launch)
-    return replace(prepared, plan=_thrown_away(prepared.plan, launch.name, context.project.path))
+    return replace(prepared, plan=thrown_away(prepared.plan, launch.name, context.project.path))
 
 
 def image_of_guard(context: Context) -> str:
@@ -172,7 +172,7 @@ def _start_guard(prepared: Prepared, context: Context) -> Callable[[], None]:
     return starting.wait
 
 
-def _thrown_away(plan: Plan, name: str, project: str) -> Plan:
+def thrown_away(plan: Plan, name: str, project: str) -> Plan:
     """Return the plan under another name, with an anonymous home that goes with the container.
 
     Without parts of the project that are mounted on their own: what runs may swap them meanwhile.

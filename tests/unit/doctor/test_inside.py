@@ -22,7 +22,8 @@ from claudy.doctor.checks import (
     tools,
     user,
 )
-from claudy.doctor.inside import Inside, _parse
+from claudy.doctor.inside import Inside, _parse, thrown_away
+from claudy.sandbox.plan import Mount, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,3 +290,16 @@ def test_the_script_is_a_posix_shells() -> None:
     path = str(files("claudy.doctor").joinpath("inside.sh"))
     assert os.path.exists(path)
     subprocess.run(["sh", "-n", path], check=True)
+
+
+def test_parts_of_the_project_are_not_mounted_by_doctor() -> None:
+    """What runs in the project's sandbox could swap them while doctor's own container is made."""
+    mounts = (
+        Mount("bind", "/p", "/workspace"),
+        Mount("bind", "/p/part", "/x"),
+        Mount("bind", "/data", "/y"),
+        Mount("volume", "claudy-home-p", "/home/me"),
+    )
+    plan = thrown_away(Plan("n", "i", "0:0", mounts=mounts), "claudy-doctor-0", "/p")
+    assert [mount.target for mount in plan.mounts] == ["/workspace", "/y", "/home/me"]
+    assert plan.mounts[-1].source == ""
