@@ -106,7 +106,7 @@ complete -c claudy -n "__claudy_in doctor" -l no-input -d 'Never ask; a needed a
 complete -c claudy -n "__claudy_in doctor" -s q -l quiet -d 'No notices and no progress'
 complete -c claudy -n "__claudy_in doctor" -l debug -d 'Say what is decided; tracebacks'
 complete -c claudy -n "__claudy_in doctor" -s h -l help -d 'Show this message and exit'
-complete -c claudy -n "__claudy_in doctor" -a 'place project endpoint connection answer daemon files socket-source image registry credentials disk leftovers sandbox user ping tools bind-mount ownership sibling terminal dns proxy disk-inside'
+complete -c claudy -n "__claudy_in doctor" -a 'place project endpoint connection answer daemon patches files socket-source image registry credentials disk leftovers sandbox user ping tools bind-mount ownership sibling terminal dns proxy disk-inside'
 
 complete -c claudy -n "__claudy_in build-image" -l no-cache -d 'Build it anew, every step of it'
 complete -c claudy -n "__claudy_in build-image" -l pull -d 'Build it anew on the newest base image'

@@ -27,7 +27,7 @@ Register-ArgumentCompleter -Native -CommandName claudy -ScriptBlock {
     }
     $arguments = @{
         'run 0' = @('<directory>')
-        'doctor *' = @('place', 'project', 'endpoint', 'connection', 'answer', 'daemon', 'files', 'socket-source', 'image', 'registry', 'credentials', 'disk', 'leftovers', 'sandbox', 'user', 'ping', 'tools', 'bind-mount', 'ownership', 'sibling', 'terminal', 'dns', 'proxy', 'disk-inside')
+        'doctor *' = @('place', 'project', 'endpoint', 'connection', 'answer', 'daemon', 'patches', 'files', 'socket-source', 'image', 'registry', 'credentials', 'disk', 'leftovers', 'sandbox', 'user', 'ping', 'tools', 'bind-mount', 'ownership', 'sibling', 'terminal', 'dns', 'proxy', 'disk-inside')
         'status 0' = @('<text>')
         'logs 0' = @('<text>')
         'stats *' = @('<text>')

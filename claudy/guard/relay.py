@@ -5,6 +5,12 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Look = Callable[[bytes], bytes]
 
 BLOCK = 65536
 _READ = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -13,9 +19,11 @@ _READ = select.POLLIN | select.POLLHUP | select.POLLERR
 class _Way:
     """One direction: at most one block is held, so a slow reader slows the writer."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket, first: bytes) -> None:
-        self.source, self.sink = source, sink
-        self.held = memoryview(first)
+    def __init__(
+        self, source: socket.socket, sink: socket.socket, first: bytes, look: Look | None
+    ) -> None:
+        self.source, self.sink, self._look = source, sink, look
+        self.held = memoryview(look(first) if look else first)
         self.open = True
 
     def read(self) -> None:
@@ -26,7 +34,7 @@ class _Way:
         except OSError:
             data = b""
         if data:
-            self.held = memoryview(data)
+            self.held = memoryview(self._look(data) if self._look else data)
             self.write()
         else:
             self._finish()
@@ -49,7 +57,12 @@ class _Way:
 
 
 def relay(  # noqa: C901 - one loop over both ways
-    client: socket.socket, daemon: socket.socket, *, to_client: bytes, to_daemon: bytes
+    client: socket.socket,
+    daemon: socket.socket,
+    *,
+    to_client: bytes,
+    to_daemon: bytes,
+    looks: tuple[Look, Look] | None = None,
 ) -> None:
     """Relay until the daemon is done, or the client is gone altogether.
 
@@ -58,10 +71,14 @@ def relay(  # noqa: C901 - one loop over both ways
         daemon: the daemon's connection.
         to_client: bytes already read from the daemon.
         to_daemon: bytes already read from the client.
+        looks: see what goes to the client and what goes to the daemon, and return what of it may
+            go on now; what they raise ends the relay.
     """
     client.setblocking(False)
     daemon.setblocking(False)
-    up, down = _Way(client, daemon, to_daemon), _Way(daemon, client, to_client)
+    see_down, see_up = looks or (None, None)
+    down = _Way(daemon, client, to_client, see_down)  # first: what was asked, then the answers
+    up = _Way(client, daemon, to_daemon, see_up)
     hung_up = False
     poll = select.poll()
     while (down.open or down.held) and not (hung_up and not up.open and not up.held):

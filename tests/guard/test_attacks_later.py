@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import io
 import json
+import lzma
 import os
 import secrets
 import signal
@@ -23,7 +25,7 @@ from claudy.guard.ledger import Ledger
 from claudy.guard.mounts import SUBPATH_API
 from tests.engines.shell import wait_for
 from tests.guard.conftest import AT_ONCE
-from tests.guard.raw import request
+from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
@@ -464,3 +466,42 @@ def test_images_that_claudy_would_run_are_not_made_here(guard: Guard, name: str,
     assert refused, answer.body
     short = name.rpartition("/")[2]
     assert request(guard.engine.socket, "GET", f"/images/{short}/json").status == 404
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("how", ["gzip", "xz", "xz in bytes"])
+def test_compressed_archive_runs_nothing(guard: Guard, how: str) -> None:
+    """CVE-2026-41567: the daemon would run what the container calls unpigz or xz, as root.
+
+    An engine that is mended does not; it is enough that none is asked to.
+    """
+    container = str(guard.create().json["Id"])
+    pack = gzip.compress if how == "gzip" else lzma.compress
+    target = f"/containers/{container}/archive?path=/tmp"
+    data = pack(archive("inside"))
+    if how == "xz in bytes":
+        pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in data)
+        answer = exchange(
+            guard.socket,
+            f"PUT {target} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            + pieces
+            + b"0\r\n\r\n",
+        )
+    else:
+        answer = request(guard.socket, "PUT", target, data)
+    there = request(guard.socket, "HEAD", f"/containers/{container}/archive?path=/tmp/inside")
+    if how == "gzip":
+        assert (answer.status, there.status) == (200, 200), answer.body
+    else:
+        assert (answer.status, there.status) == (403, 404), answer.body
+        assert "xz -d" in answer.message
+    guard.cli("rm", "-f", container)
+
+
+def test_broken_gzip(guard: Guard) -> None:
+    container = str(guard.create().json["Id"])
+    data = gzip.compress(archive("inside"))[:-9]
+    target = f"/containers/{container}/archive?path=/tmp"
+    answer = request(guard.socket, "PUT", target, data)
+    assert answer.status == 400, answer.body
+    guard.cli("rm", "-f", container)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from claudy.guard.buildkit import policy
 from claudy.guard.buildkit.wire import decode, encode
 from claudy.guard.refusal import Denied
+from tests.guard import buildclient
 
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard, Host
@@ -247,3 +249,72 @@ def test_builds_are_owned(guard: Guard) -> None:
     assert image in guard.owned()["images"]
     guard.cli("rmi", "guard-test-owned:1")
     assert image not in guard.owned()["images"]
+
+
+def byte_by_byte(message: bytes) -> list[bytes]:
+    return [message[at : at + 1] for at in range(len(message))]
+
+
+LINK = 1 << 27
+PACKETS = {
+    "the directory itself": [buildclient.stat("..", buildclient.DIRECTORY | 0o711)],
+    "a link in its place": [buildclient.stat("..", LINK | 0o777, 0, buildclient.field(7, b"/"))],
+    "a file in its place": [buildclient.stat("..", 0o644)],
+    "one further up": [buildclient.stat("../../x", 0o644)],
+    "from the root": [buildclient.stat("/x", 0o644)],
+    "in the middle": [
+        buildclient.stat("a", buildclient.DIRECTORY | 0o755),
+        buildclient.stat("a/../..", buildclient.DIRECTORY | 0o755),
+    ],
+    "itself": [buildclient.stat(".", buildclient.DIRECTORY | 0o755)],
+    "after a harmless name": [
+        buildclient.field(2, buildclient.field(1, b"a") + buildclient.field(1, b".."))
+    ],
+    "in a second stat": [
+        buildclient.stat("a") + buildclient.stat("..", buildclient.DIRECTORY | 0o711)
+    ],
+    "with contents": [
+        buildclient.field(1, buildclient.DATA)
+        + buildclient.stat("..", buildclient.DIRECTORY | 0o711)
+        + buildclient.field(1, buildclient.STAT)
+    ],
+    "a hard link out": [
+        buildclient.stat("a"),
+        buildclient.stat("b", 0o644, 0, buildclient.field(7, b"../x")),
+    ],
+    "an overlay's attribute": [
+        buildclient.stat(
+            "a",
+            buildclient.DIRECTORY | 0o755,
+            0,
+            buildclient.field(
+                10, buildclient.field(1, b"trusted.overlay.redirect") + buildclient.field(2, b"/x")
+            ),
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("pieces", [lambda m: [m], byte_by_byte], ids=["whole", "in bytes"])
+@pytest.mark.parametrize("packets", PACKETS.values(), ids=PACKETS)
+@pytest.mark.usefixtures("untouched")
+def test_files_outside_of_the_context(guard: Guard, packets: list[bytes], pieces: Any) -> None:
+    """Engines take some of these, and then a build has the host's files."""
+    done = buildclient.build(guard.socket, packets, pieces=pieces)
+    assert done.status != 0
+    assert "/session" in guard.log.read_text()
+    harmless = [buildclient.stat("..a", 0o644), buildclient.stat("a..", 0o644)]
+    assert buildclient.build(guard.socket, harmless, pieces=pieces).status == 0
+
+
+def test_compressed_files(guard: Guard) -> None:
+    """What can't be looked at is not passed on."""
+    packet = gzip.compress(buildclient.stat("..", buildclient.DIRECTORY | 0o711))
+
+    def compressed(message: bytes) -> list[bytes]:
+        if message[5:] != b"marked":
+            return [message]
+        return [b"\1" + len(packet).to_bytes(4, "big") + packet]
+
+    assert buildclient.build(guard.socket, [b"marked"], pieces=compressed).status != 0
+    assert "compressed" in guard.log.read_text()

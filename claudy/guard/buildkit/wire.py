@@ -13,6 +13,8 @@ _VARINT, _BYTES = 0, 2
 MAX_DEPTH = 8
 
 TEXT, MAP, BOOL, MESSAGE, RAW = "text", "map", "bool", "message", "raw"
+NUMBER = "number"
+_NUMERIC = frozenset({BOOL, NUMBER})
 
 
 class Slot(NamedTuple):
@@ -20,7 +22,7 @@ class Slot(NamedTuple):
 
     Attributes:
         name: as in the .proto file.
-        kind: text, map (of texts), bool, message or raw bytes.
+        kind: text, map (of texts), bool, message, raw bytes or number (not to be encoded).
         many: repeated.
         table: fields of a message.
     """
@@ -51,10 +53,10 @@ def decode(data: bytes, table: Mapping[int, Slot], depth: int = 0) -> dict[str, 
         if slot is None:
             raise refused(f"a BuildKit request has the unknown field {number}")
         value: Any
-        if form == _VARINT and slot.kind == BOOL:
+        if form == _VARINT and slot.kind in _NUMERIC:
             raw, place = _varint(data, place)
-            value = bool(raw)
-        elif form == _BYTES and slot.kind != BOOL:
+            value = raw if slot.kind == NUMBER else bool(raw)
+        elif form == _BYTES and slot.kind not in _NUMERIC:
             size, place = _varint(data, place)
             if place + size > len(data):
                 raise invalid("a BuildKit message is cut short")

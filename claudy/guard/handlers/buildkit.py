@@ -19,7 +19,7 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "h2c"}
 _EXPOSE = "x-docker-expose-session-"
 _WORD = re.compile(r"[A-Za-z0-9_.=:/@+ -]{0,256}")
 _METHODS = re.compile(
-    r"/moby\.filesync\.v1\.(?:FileSync/(?:DiffCopy|TarStream)|FileSend/DiffCopy|"
+    r"/moby\.filesync\.v1\.(?:FileSync/DiffCopy|FileSend/DiffCopy|"
     r"Auth/(?:Credentials|FetchToken|GetTokenAuthority|VerifyTokenAuthority))|"
     r"/moby\.buildkit\.secrets\.v1\.Secrets/GetSecret|"
     r"/moby\.sshforward\.v1\.SSH/(?:CheckAgent|ForwardAgent)|"
@@ -28,7 +28,11 @@ _METHODS = re.compile(
 
 
 def session(x: Exchange) -> None:
-    """Relay a session: the daemon's calls to the client's own files, secrets and agent."""
+    """Relay a session: the daemon's calls to the client's own files, secrets and agent.
+
+    Raises:
+        Denied: it is malformed, or a build's file is outside of its context.
+    """
     x.client.read_body(64)
     if x.head.upgrade != "h2c":
         raise refused("a session is upgraded to h2c", "Use docker build.")
@@ -54,10 +58,20 @@ def session(x: Exchange) -> None:
     if answer.status != 101:  # noqa: PLR2004 - Switching Protocols
         x.reply(answer)
         return
+    # Only builds need HTTP/2 and these tables.
+    from claudy.guard.buildkit.filesync import Reader
+
+    reader = Reader()
     with x.services.sessions.held(uuid), answer:
         x.client.send_head(101, _UPGRADE)
         _, first = answer.response.take()
-        relay(x.client.sock, answer.sock, to_client=first, to_daemon=x.client.early_bytes())
+        relay(
+            x.client.sock,
+            answer.sock,
+            to_client=first,
+            to_daemon=x.client.early_bytes(),
+            looks=(reader.from_daemon, reader.from_client),
+        )
 
 
 def grpc(x: Exchange) -> None:

@@ -12,6 +12,7 @@ from claudy.guard.policy.create import update_body
 from claudy.guard.policy.objects import exec_body, exec_start_body
 from claudy.guard.refusal import BAD_REQUEST
 from claudy.guard.spool import blocks, spooled
+from claudy.guard.unpacked import unpacked
 
 if TYPE_CHECKING:
     from claudy.guard.daemon import Answer
@@ -140,10 +141,10 @@ def upload(x: Exchange) -> None:
     headers = {"Content-Type": "application/x-tar"}
     if starter.safe_by_itself:
         with starter.mounting(container, copy=True):
-            x.reply(x.open(body=x.client.upload(), headers=headers))
+            x.reply(x.open(body=unpacked(x.client.upload()), headers=headers))
         return
     # Who sends it may have to stand still meanwhile, and must not hold anybody up.
-    with spooled(x.client.upload()) as file:
+    with spooled(unpacked(x.client.upload())) as file:
         with starter.mounting(container, copy=True):
             answer = x.open_locked(body=blocks(file), headers=headers)
         x.reply(answer)

@@ -14,6 +14,7 @@ from claudy.doctor.checks import (
     disk_inside,
     dns,
     ownership,
+    patches,
     ping,
     proxy,
     sandbox,
@@ -51,7 +52,7 @@ HEALTHY = {
 }
 FACTS: dict[str, Any] = {
     "kind": "docker", "userns": False, "selinux": False, "snap": False, "vm": False,
-    "socket_source": "/var/run/docker.sock",
+    "socket_source": "/var/run/docker.sock", "version": "26.1.5+dfsg1",
 }  # fmt: skip
 
 
@@ -303,3 +304,25 @@ def test_parts_of_the_project_are_not_mounted_by_doctor() -> None:
     plan = thrown_away(Plan("n", "i", "0:0", mounts=mounts), "claudy-doctor-0", "/p")
     assert [mount.target for mount in plan.mounts] == ["/workspace", "/y", "/home/me"]
     assert plan.mounts[-1].source == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "kind", "status"),
+    [
+        ("20.10.24+dfsg1", "guard", "docker", "warn"),
+        ("24.0.9", "guard", "docker", "warn"),
+        ("25.0.1", "guard", "docker-desktop", "warn"),
+        ("25.0.2", "guard", "docker", "ok"),
+        ("29.1.0-rc.1", "guard", "docker", "ok"),
+        ("20.10.24", "host", "docker", "skip"),
+        ("5.4.2", "guard", "podman", "skip"),
+        ("dev", "guard", "docker", "skip"),
+        ("", "guard", "docker", "skip"),
+    ],
+)
+def test_known_holes(version: str, mode: str, kind: str, status: str) -> None:
+    outcome = patches.run(
+        context(facts={"version": version, "kind": kind}, settings={"docker": mode})
+    )
+    assert outcome.status == status
+    assert (outcome.finding is not None) == (status == "warn")

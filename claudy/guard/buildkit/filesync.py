@@ -1,0 +1,176 @@
+"""The files of a build's context, read along on their way from the client to the daemon.
+
+A client answers the daemon's call `FileSync/DiffCopy` with the names, modes and contents of files,
+and the daemon writes them as root into a directory of its own. Before fsutil 30cd4fc5d911 (BuildKit
+0.31.2) it takes the name `..`, too: that directory can be replaced by a link to anywhere, and what
+is built then has the host's files. So names are checked here, whatever the engine.
+
+The connection is HTTP/2 with the daemon as its client. Frames go on as they are, each when what it
+completes has been looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import hpack
+import hyperframe.exceptions
+from hyperframe.frame import ContinuationFrame, DataFrame, Frame, HeadersFrame, PushPromiseFrame
+
+from claudy.guard.buildkit.wire import MESSAGE, NUMBER, RAW, Slot, decode
+from claudy.guard.refusal import invalid, refused
+
+if TYPE_CHECKING:
+    from claudy.guard.buildkit.wire import Table
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_FRAME = 1 << 20
+MAX_MESSAGE = 1 << 24
+_HEAD = 9  # bytes of a frame's head
+_PREFIX = 5  # compression flag and length of a gRPC message
+_FILES = "/moby.filesync.v1.FileSync/"
+_LINK = 1 << 27  # Go's os.ModeSymlink
+_PAIR: Table = {1: Slot("key", RAW), 2: Slot("value", RAW)}
+_STAT: Table = {
+    1: Slot("path", RAW),
+    2: Slot("mode", NUMBER),
+    3: Slot("uid", NUMBER),
+    4: Slot("gid", NUMBER),
+    5: Slot("size", NUMBER),
+    6: Slot("modTime", NUMBER),
+    7: Slot("linkname", RAW),
+    8: Slot("devmajor", NUMBER),
+    9: Slot("devminor", NUMBER),
+    10: Slot("xattrs", MESSAGE, many=True, table=_PAIR),
+}
+# fsutil's wire.proto and stat.proto, the same in every version.
+_PACKET: Table = {
+    1: Slot("type", NUMBER),
+    2: Slot("stat", MESSAGE, table=_STAT),
+    3: Slot("ID", NUMBER),
+    4: Slot("data", RAW),
+}
+
+
+class Reader:
+    """Reads a session along.
+
+    Both methods take what has arrived and return what may go on, which may be nothing yet. They
+    raise Denied where the connection has to end.
+    """
+
+    def __init__(self) -> None:
+        self._preface = PREFACE
+        self._asked, self._said = bytearray(), bytearray()
+        self._headers = hpack.Decoder()
+        self._headers.max_allowed_table_size = MAX_FRAME  # the client's to choose
+        self._block: tuple[int, bytearray] | None = None
+        self._last = 0
+        """The highest stream that the daemon has opened."""
+        self._messages: dict[int, bytearray] = {}
+        """Streams that carry files, with the part of a message that is there."""
+
+    def from_daemon(self, data: bytes) -> bytes:
+        """Learn which streams carry files."""
+        start = data[: len(self._preface)]
+        if not self._preface.startswith(start):
+            raise invalid("a session that does not begin as HTTP/2")
+        self._preface = self._preface[len(start) :]
+        self._asked += data[len(start) :]
+        passed = bytearray(start)
+        while (frame := _take(self._asked, passed)) is not None:
+            if self._block is not None and not isinstance(frame, ContinuationFrame):
+                raise invalid("a session with a header block that is cut short")
+            if isinstance(frame, HeadersFrame):
+                self._block = (frame.stream_id, bytearray(frame.data))
+            elif isinstance(frame, ContinuationFrame):
+                if self._block is None or self._block[0] != frame.stream_id:
+                    raise invalid("a session with a header block out of place")
+                self._block[1].extend(frame.data)
+            else:
+                continue
+            if "END_HEADERS" in frame.flags:
+                self._opened(*self._block)
+                self._block = None
+        return bytes(passed)
+
+    def _opened(self, stream: int, block: bytearray) -> None:
+        try:
+            fields = self._headers.decode(bytes(block), raw=True)
+        except hpack.HPACKError as error:
+            raise invalid("a session with malformed headers") from error
+        if stream <= self._last:
+            return  # trailers
+        self._last = stream
+        path = next((value for name, value, *_ in fields if name == b":path"), b"")
+        if path.decode("latin-1").startswith(_FILES):
+            self._messages[stream] = bytearray()
+
+    def from_client(self, data: bytes) -> bytes:
+        """Look at the files."""
+        self._said += data
+        passed = bytearray()
+        while (frame := _take(self._said, passed)) is not None:
+            if isinstance(frame, PushPromiseFrame):
+                raise invalid("a session that pushes")
+            if frame.stream_id > self._last:
+                raise invalid("a session that answers what was not asked")
+            if isinstance(frame, DataFrame) and frame.stream_id in self._messages:
+                self._look(self._messages[frame.stream_id], frame.data)
+        return bytes(passed)
+
+    @staticmethod
+    def _look(held: bytearray, data: bytes) -> None:
+        """Look at the messages that are whole now; leave the beginning of the next."""
+        held += data
+        while len(held) >= _PREFIX:
+            size = int.from_bytes(held[1:_PREFIX], "big")
+            if held[0] or size > MAX_MESSAGE:
+                raise refused("files of a build in a compressed or too large message")
+            if len(held) < _PREFIX + size:
+                return
+            require_harmless(bytes(held[_PREFIX : _PREFIX + size]))
+            del held[: _PREFIX + size]
+
+
+def _take(buffer: bytearray, passed: bytearray) -> Frame | None:
+    """Move a whole frame from what has arrived to what may go on, and return it."""
+    if len(buffer) < _HEAD:
+        return None
+    size = int.from_bytes(buffer[:3], "big")
+    if size > MAX_FRAME:
+        raise invalid("a session with a frame that is too large")
+    if len(buffer) < _HEAD + size:
+        return None
+    raw = bytes(buffer[: _HEAD + size])
+    try:
+        frame, _ = Frame.parse_frame_header(memoryview(raw)[:_HEAD])
+        frame.parse_body(memoryview(raw)[_HEAD:])
+    except (hyperframe.exceptions.HyperframeError, ValueError) as error:
+        raise invalid("a session with a malformed frame") from error
+    passed += raw
+    del buffer[: _HEAD + size]
+    return frame
+
+
+def require_harmless(data: bytes) -> None:
+    """Refuse a packet that names something outside of the directory that is sent.
+
+    Args:
+        data: fsutil's Packet.
+
+    Raises:
+        Denied: it does, or it is malformed.
+    """
+    found = decode(data, _PACKET).get("stat")
+    if not found:
+        return  # contents, or the end of the names
+    path, link = found.get("path", b""), found.get("linkname", b"")
+    hard = link and not found.get("mode", 0) & _LINK
+    for name in [path, link] if hard else [path]:
+        if b"\0" in name or any(part in {b"", b".", b".."} for part in name.split(b"/")):
+            raise refused(f"the build's file {name[:100]!r} is outside of its context")
+    for pair in found.get("xattrs", []):
+        # An overlay's own, which tell it where a directory's files are.
+        if pair.get("key", b"").startswith(b"trusted."):
+            raise refused(f"the attribute {pair['key'][:60]!r} of a build's file is the host's")
