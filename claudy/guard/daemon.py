@@ -122,7 +122,7 @@ class Daemon:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._newest: tuple[int, int] | None = None
+        self._offered: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
     def connect(self) -> socket.socket:
@@ -139,7 +139,7 @@ class Daemon:
         except OSError as error:
             sock.close()
             with self._lock:
-                self._newest = None  # another version may come back
+                self._offered = None  # another version may come back
             text = "claudy guard: the Docker daemon does not answer. Start it again on the host."
             raise Denied(503, text) from error
         return sock
@@ -151,17 +151,26 @@ class Daemon:
         Raises:
             Denied: 503, the daemon is older than API 1.41 or does not answer.
         """
+        return min(self.offered, NEWEST)
+
+    @property
+    def offered(self) -> tuple[int, int]:
+        """Newest API version that the daemon speaks, which tells of what it has mended.
+
+        Raises:
+            Denied: 503, the daemon is older than API 1.41 or does not answer.
+        """
         with self._lock:
-            known = self._newest
+            known = self._offered
         if known is None:
             with self._open(b"GET", "/_ping", [], [], b"", None) as answer:
                 major, _, minor = answer.headers.get("api-version", "").partition(".")
             offered = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
             if offered < OLDEST:
                 raise Denied(503, "claudy guard: this Docker daemon is not known to the guard.")
-            known = min(offered, NEWEST)
+            known = offered
             with self._lock:
-                self._newest = known
+                self._offered = known
         return known
 
     def open(
@@ -226,8 +235,7 @@ class Daemon:
             return Answer(sock, Response(watched, no_body=method == b"HEAD"), watched)
         except OSError as error:
             sock.close()
-            text = "claudy guard: the Docker daemon closed the connection."
-            raise Denied(503, text) from error
+            raise _broken_off() from error
         except BaseException:
             sock.close()
             raise
@@ -252,12 +260,15 @@ class Daemon:
         try:
             raw = answer.read()
         except OSError as error:
-            text = "claudy guard: the Docker daemon closed the connection."
-            raise Denied(503, text) from error
+            raise _broken_off() from error
         try:
             return answer.status, json.loads(raw)
         except ValueError:
             return answer.status, None
+
+
+def _broken_off() -> Denied:
+    return Denied(503, "claudy guard: the Docker daemon closed the connection.")
 
 
 def _head(method: bytes, target: str, fields: Query) -> bytes:

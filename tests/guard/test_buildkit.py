@@ -148,6 +148,7 @@ def test_host_wide_calls(guard: Guard, words: list[str]) -> None:
 
 
 NAMESPACE = "ns"
+OLD = (1, 45)
 GOOD = {"Ref": "r" * 25, "Session": "s" * 25, "Exporter": "moby", "ExporterAttrs": {"name": "a"}}
 SOLVES = {
     "entitlement": {"Entitlements": ["network.host"]},
@@ -186,9 +187,9 @@ SOLVES = {
 
 @pytest.mark.parametrize("fields", SOLVES.values(), ids=SOLVES)
 def test_solve_message(fields: dict[str, object]) -> None:
-    policy.solve(encode(GOOD, policy.SOLVE_REQUEST), NAMESPACE)
+    policy.solve(encode(GOOD, policy.SOLVE_REQUEST), NAMESPACE, OLD)
     with pytest.raises(Denied):
-        policy.solve(encode({**GOOD, **fields}, policy.SOLVE_REQUEST), NAMESPACE)
+        policy.solve(encode({**GOOD, **fields}, policy.SOLVE_REQUEST), NAMESPACE, OLD)
 
 
 @pytest.mark.parametrize("how", ["line", "build argument"])
@@ -211,7 +212,7 @@ def test_syntax_of_a_stranger(guard: Guard, how: str) -> None:
 def test_cache_mounts_are_the_projects_own() -> None:
     evil = {**GOOD, "FrontendAttrs": {"build-arg:BUILDKIT_CACHE_MOUNT_NS": "others"}}
     found = decode(
-        policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data, policy.SOLVE_REQUEST
+        policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE, OLD).data, policy.SOLVE_REQUEST
     )
     assert found["FrontendAttrs"]["build-arg:BUILDKIT_CACHE_MOUNT_NS"] == NAMESPACE
     assert "name" not in found.get("ExporterAttrs", {})
@@ -220,7 +221,7 @@ def test_cache_mounts_are_the_projects_own() -> None:
 def test_a_session_does_not_say_what_is_exported() -> None:
     """Nobody reads a session along: on it the client could name any tag of the host."""
     evil = {**GOOD, "EnableSessionExporter": True}
-    data = policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE).data
+    data = policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE, OLD).data
     assert "EnableSessionExporter" not in decode(data, policy.SOLVE_REQUEST)
 
 
@@ -238,7 +239,7 @@ def test_a_session_does_not_say_what_is_exported() -> None:
 )
 def test_malformed_message(data: bytes) -> None:
     with pytest.raises(Denied):
-        policy.solve(data, NAMESPACE)
+        policy.solve(data, NAMESPACE, OLD)
 
 
 def test_builds_are_owned(guard: Guard) -> None:
@@ -318,3 +319,30 @@ def test_compressed_files(guard: Guard) -> None:
 
     assert buildclient.build(guard.socket, [b"marked"], pieces=compressed).status != 0
     assert "compressed" in guard.log.read_text()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_directory_of_a_repository(guard: Guard) -> None:
+    """CVE-2026-33748: it may be a link to the host's files; no repository is asked for it."""
+
+    def said(source: str) -> str:
+        text = f"FROM busybox\nADD {source} /x\n"
+        done = guard.cli("build", "-", input=text, check=False, **ON)
+        assert done.returncode != 0
+        return str(done.stderr)
+
+    repository = "https://127.0.0.1:1/x.git#main"
+    if guard.engine.name == "20.10":  # an address is a file there
+        assert "policy" not in said(f"{repository}:x")
+        return
+    assert "policy" not in said(repository)
+    for directory in (":x", ":./x/y", ":x/../y"):
+        assert "denied by policy" in said(repository + directory)
+
+
+def test_newer_engines_may_be_asked_for_directories() -> None:
+    data = encode(GOOD, policy.SOLVE_REQUEST)
+    old = decode(policy.solve(data, NAMESPACE, OLD).data, policy.SOLVE_REQUEST)
+    new = decode(policy.solve(data, NAMESPACE, policy.MENDED_API).data, policy.SOLVE_REQUEST)
+    assert old.pop("SourcePolicy")
+    assert old == new

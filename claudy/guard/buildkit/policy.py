@@ -9,7 +9,17 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from claudy.guard.buildkit.wire import BOOL, MAP, MESSAGE, RAW, TEXT, Slot, decode, encode
+from claudy.guard.buildkit.wire import (
+    BOOL,
+    MAP,
+    MESSAGE,
+    NUMBER,
+    RAW,
+    TEXT,
+    Slot,
+    decode,
+    encode,
+)
 from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import invalid, refused
 
@@ -57,6 +67,26 @@ BRIDGE_REQUEST: Table = {
     15: Slot("SourcePolicies", RAW, many=True),
 }
 STATUS_REQUEST: Table = {1: Slot("Ref", TEXT)}
+# moby.buildkit.v1.sourcepolicy
+_SELECTOR: Table = {1: Slot("identifier", TEXT), 2: Slot("match_type", NUMBER)}
+_RULE: Table = {1: Slot("action", NUMBER), 2: Slot("selector", MESSAGE, table=_SELECTOR)}
+_POLICY: Table = {1: Slot("version", NUMBER), 2: Slot("rules", MESSAGE, many=True, table=_RULE)}
+_DENY, _REGEX = 1, 2
+# CVE-2026-33748: before BuildKit 0.28.1 the directory of a repository that `ADD` names may be a
+# link to the host. Docker 29.4 has it mended; API 1.55 is the first that only such engines speak.
+MENDED_API = (1, 55)
+NO_SUBDIRECTORIES = encode(
+    {
+        "version": 1,
+        "rules": [
+            {
+                "action": _DENY,
+                "selector": {"identifier": "^git://[^#]*#[^:]*:.", "match_type": _REGEX},
+            }
+        ],
+    },
+    _POLICY,
+)
 
 # Calls that go on; all others are answered as unimplemented. `own` needs a ref of this guard.
 CALLS = {
@@ -118,12 +148,13 @@ class Solve(NamedTuple):
     names: list[str]
 
 
-def solve(data: bytes, namespace: str) -> Solve:
+def solve(data: bytes, namespace: str, api: tuple[int, int]) -> Solve:
     """Check a Control.Solve.
 
     Args:
         data: the message.
         namespace: of cache mounts, the project's own.
+        api: the newest that the engine speaks.
 
     Raises:
         Denied: it asks for more than a build.
@@ -138,6 +169,8 @@ def solve(data: bytes, namespace: str) -> Solve:
             "Build without --allow.",
         )
     _no_raw(message, "Definition", "FrontendInputs", "SourcePolicy")
+    if api < MENDED_API:
+        message["SourcePolicy"] = NO_SUBDIRECTORIES
     # With it the daemon asks the session, which nobody reads along, what to export to which tag.
     message.pop("EnableSessionExporter", None)
     _frontend(message.get("Frontend", ""))

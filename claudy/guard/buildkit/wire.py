@@ -22,7 +22,7 @@ class Slot(NamedTuple):
 
     Attributes:
         name: as in the .proto file.
-        kind: text, map (of texts), bool, message, raw bytes or number (not to be encoded).
+        kind: text, map (of texts), bool, message, raw bytes or number.
         many: repeated.
         table: fields of a message.
     """
@@ -102,9 +102,9 @@ def encode(message: Mapping[str, Any], table: Mapping[int, Slot]) -> bytes:
     pieces = []
     for name, value in message.items():
         number, slot = numbers[name]
-        if slot.kind == BOOL:
+        if slot.kind in _NUMERIC:
             if value:
-                pieces.append(_number(number << 3 | _VARINT) + b"\1")
+                pieces.append(_number(number << 3 | _VARINT) + _number(int(value)))
             continue
         values: Any
         if slot.kind == MAP:

@@ -147,7 +147,7 @@ class _Builds:
         from claudy.guard.buildkit.wire import decode
 
         call.build = policy.ref_of(data)  # until it is allowed
-        wanted = policy.solve(data, self._namespace)
+        wanted = policy.solve(data, self._namespace, self._x.daemon.offered)
         x = self._x
         if wanted.session and not x.services.sessions.has(wanted.session):
             raise refused("the build names a session of another client", "Build again.")
