@@ -160,7 +160,7 @@ class Exchange:
 
     def open_locked(self, **changes: Any) -> Answer:
         """Send the request while a lock is held that others rely on until the daemon is done."""
-        return self.open(**changes, wait=not self.services.starter.safe_by_itself)
+        return self.open(**changes, wait=True)
 
     @property
     def path(self) -> str:
@@ -246,12 +246,24 @@ class Exchange:
             text,
         )
 
-    def hijack(self, body: bytes = b"") -> None:
+    def hijack(self) -> None:
         """Forward a request that becomes a raw stream, and relay it."""
+        self.relay(self.open_stream())
+
+    def open_stream(self, body: bytes = b"", *, wait: bool = False) -> Answer:
+        """Send a request that becomes a raw stream.
+
+        Args:
+            body: of the request.
+            wait: for the daemon's answer, also when the client has left.
+        """
         headers = {"Content-Type": "application/json"} if body else {}
         if self.head.upgrade:
             headers |= {"Connection": "Upgrade", "Upgrade": "tcp"}
-        answer = self.open(body=body, headers=headers)
+        return self.open(body=body, headers=headers, wait=wait)
+
+    def relay(self, answer: Answer) -> None:
+        """Relay a raw stream; pass an answer on that is none."""
         kind = answer.headers.get("content-type", "")
         raw = answer.status == 101 or (answer.status == 200 and kind.startswith(_RAW))  # noqa: PLR2004
         if not raw:

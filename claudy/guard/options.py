@@ -66,6 +66,11 @@ class Settings:
     launcher: int = 0
     ready_fd: int = 1
 
+    @property
+    def workspace_volume(self) -> str:
+        """Name of the guard's own volume of the workspace."""
+        return f"claudy-workspace-{self.project_id}"
+
 
 _FLAGS = {
     "publish-all-interfaces": "all_interfaces",

@@ -15,13 +15,17 @@ _BLOCK = 1024 * 1024
 
 
 @contextlib.contextmanager
-def spooled(pieces: Iterable[list[memoryview]]) -> Iterator[IO[bytes]]:
+def spooled(pieces: Iterable[list[memoryview]], directory: str) -> Iterator[IO[bytes]]:
     """Write a body to a temporary file and yield that, at its beginning.
+
+    Args:
+        pieces: of the body.
+        directory: on a disk; `/tmp` may be memory.
 
     Raises:
         Denied: the disk is full.
     """
-    with tempfile.TemporaryFile(prefix="claudy-body-") as file:
+    with tempfile.TemporaryFile(prefix="claudy-body-", dir=directory) as file:
         try:
             for some in pieces:
                 file.writelines(some)

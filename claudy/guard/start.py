@@ -1,32 +1,38 @@
-"""Bind sources can't be swapped under the daemon, whenever it looks at them.
+"""Nothing is swapped under the daemon while it follows paths for the sandbox.
 
-From API 1.45 on the daemon resolves subpaths itself, safely. Older daemons follow links in the
-source: when a container starts, and when something is copied into or out of it. There, everything
-of the project stands still while the source is looked at and the daemon mounts it: who has no mount
-of the workspace may reach it through one who has. Nobody may wake it meanwhile, as a signal to a
-paused container does, and nothing that could is restarted by the daemon on its own. A request that
-holds a lock is waited for, also when its client has left: the daemon goes on with it. What such a
-daemon has made is not used any more once the engine is a newer one.
+From API 1.45 on the daemon resolves subpaths itself, safely. Older daemons follow links in a bind
+source when a container starts. There, everything of the project stands still while the source is
+looked at and the daemon mounts it: who has no mount of the workspace may reach it through one who
+has.
 
-Daemons before API 1.43 also mount a container's volumes in the host's own namespace for a copy, at
-a place that the running container can swap: it stands still then, too.
+What goes through a container's files (`docker cp`, `export`, `diff`, `commit`) is not safe in any
+daemon: it makes mount points in them, turns its root there, and opens what it has looked at before,
+as root and with every device (CVE-2026-41568 and -42306 are two of the ways). So who can change
+these files stands still: the container, who shares its processes, and who has a volume of it.
+
+Nobody may wake what stands still, as a signal to a paused container does, and nothing that could is
+restarted by the daemon on its own. A request that holds a lock is waited for, also when its client
+has left: the daemon goes on with it. What an old daemon has made is not used any more once the
+engine is a newer one.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard.mounts import SUBPATH_API
 from claudy.guard.opening import FROZEN
-from claudy.guard.refusal import Denied, refused
+from claudy.guard.refusal import BAD_REQUEST, Denied, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from claudy.guard.audit import Audit
     from claudy.guard.daemon import Daemon
@@ -36,11 +42,16 @@ if TYPE_CHECKING:
 
 LOCK = "start.lock"
 NO_CONTENT = 204
-_OWN_NAMESPACE = (1, 43)
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
 _NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
 _FAREWELL = 5.0
 _PAUSE = 0.05
+_TRIES = 20
+_NEVER = "0001-"
+_USERS = ("/etc/passwd", "/etc/group")
+_LONGEST_USERS = 1 << 20
+_MODE_TYPE = 0x8F280000  # Go's os.ModeType
+_SIDECAR = re.compile(r"/claudy-.+-guard")
 
 
 class Starter:
@@ -66,15 +77,12 @@ class Starter:
         return self._daemon.newest >= SUBPATH_API
 
     @contextlib.contextmanager
-    def mounting(
-        self, container: str, *, start: bool = False, copy: bool = False
-    ) -> Iterator[bool]:
-        """Hold the project still while the daemon mounts, where that is needed.
+    def mounting(self, container: str, *, start: bool = False) -> Iterator[bool]:
+        """Hold the project still while the daemon mounts for a start, where that is needed.
 
         Args:
             container: its full id.
             start: what runs already is left alone: it might end, and be started, unseen.
-            copy: it is not started; something is copied into or out of it.
 
         Yields:
             Whether to go on; False: it runs already.
@@ -84,42 +92,65 @@ class Starter:
         """
         found = self._inspected(container)
         below = self._below(found)
-        if self.safe_by_itself:
-            if below:
-                raise refused(
-                    f"the bind source /workspace/{below[0]} is mounted as older engines did",
-                    "Create the container again.",
-                )
-            yield True
-            return
-        in_the_hosts = copy and self._daemon.newest < _OWN_NAMESPACE
-        if not below and not in_the_hosts:
+        if not below or self.safe_by_itself:
+            self._require_current(below)
             with self.writing():
                 yield True
             return
         with self._lock(fcntl.LOCK_EX):
             self._thaw()
-            running = self._running()
-            if start and any(entry["Id"] == container for entry in running):
+            if start and any(entry["Id"] == container for entry in self._running()):
                 yield False
                 return
-            with self._frozen(container, running):
-                for relative in below:
-                    if not self._workspace.unchanged(relative):
-                        raise refused(
-                            f"the bind source /workspace/{relative} has changed since the "
-                            "container was created",
-                            "Create the container again.",
-                        )
+            with self._frozen(container, self._running):
+                self._require_unchanged(below)
+                self._require_plain_users(container)
+                yield True
+
+    @contextlib.contextmanager
+    def holding(self, container: str, *, users: bool = False) -> Iterator[bool]:
+        """Hold still who can change a container's files while the daemon goes through them.
+
+        Args:
+            container: its full id.
+            users: the daemon looks up names in it.
+
+        Yields:
+            Whether somebody stands still: all has to be over in the end. Otherwise nothing has
+            ever run there, and nothing is started before the end.
+
+        Raises:
+            Denied: they can't be held still, or a bind source is no longer what it was.
+        """
+        with self._lock(fcntl.LOCK_EX):
+            self._thaw()
+            found = self._inspected(container)
+            below = self._below(found)
+            if self.safe_by_itself:
+                self._require_current(below)
+            if not below and not _reached(found):
+                yield False
+                return
+            chosen = self._running if below else lambda: self._with_access(container)
+            with self._frozen(container, chosen):
+                self._require_unchanged(below)
+                if users:
+                    self._require_plain_users(container)
                 yield True
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Keep out of such moments while something may write to the workspace, or wake up."""
-        if self.safe_by_itself:
-            yield
-            return
-        with self._lock(fcntl.LOCK_SH):
+        with contextlib.ExitStack() as kept:
+            kept.enter_context(self._lock(fcntl.LOCK_SH))
+            if os.path.exists(self._note):
+                # Whoever held still has died; the daemon may go on with it.
+                kept.close()
+                with self._lock(fcntl.LOCK_EX):
+                    self._thaw()
+                kept.enter_context(self._lock(fcntl.LOCK_SH))
+                if os.path.exists(self._note):
+                    raise refused("the project stands still for another request", "Try again.")
             yield
 
     def recover(self) -> None:
@@ -130,7 +161,7 @@ class Starter:
     def settle(self) -> None:
         """Wait, for a while, until nothing stands still: this guard is about to end."""
         until = time.monotonic() + _FAREWELL
-        while time.monotonic() < until and not self.safe_by_itself:
+        while time.monotonic() < until:
             with contextlib.suppress(BlockingIOError), self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return
             time.sleep(_PAUSE)
@@ -154,15 +185,53 @@ class Starter:
 
     def _below(self, found: dict[str, Any]) -> list[str]:
         top = self._workspace.host.rstrip("/") + "/"
-        sources = [*_binds(found), *(str(found.get(key) or "") for key in _NETWORK_FILES)]
-        # With another's network come its files of it, which may be mounts of the workspace.
-        kind, _, other = str((found.get("HostConfig") or {}).get("NetworkMode") or "").partition(
-            ":"
-        )
+        sources = [*_binds(found), *_network_files(found)]
+        # With another's network come its files of it, which may be mounts: of the workspace, or of
+        # a volume that is somebody else's by now.
+        mode = str((found.get("HostConfig") or {}).get("NetworkMode") or "")
+        kind, _, other = mode.partition(":")
         if kind == "container" and other:
-            joined = self._inspected(other)
-            sources += [str(joined.get(key) or "") for key in _NETWORK_FILES]
+            files = _network_files(self._inspected(other))
+            sources += files
+            if any(f"/containers/{other}/" not in path for path in files):
+                raise refused(
+                    "the container whose network it joins has a mount at /etc/hosts, "
+                    "/etc/resolv.conf or /etc/hostname",
+                    "Mount it elsewhere.",
+                )
         return [source[len(top) :] for source in sources if source.startswith(top)]
+
+    @staticmethod
+    def _require_current(below: list[str]) -> None:
+        if below:
+            raise refused(
+                f"the bind source /workspace/{below[0]} is mounted as older engines did",
+                "Create the container again.",
+            )
+
+    def _require_unchanged(self, below: list[str]) -> None:
+        for relative in below:
+            if not self._workspace.unchanged(relative):
+                raise refused(
+                    f"the bind source /workspace/{relative} has changed since the "
+                    "container was created",
+                    "Create the container again.",
+                )
+
+    def _require_plain_users(self, container: str) -> None:
+        """Refuse what would make the daemon read for ever, with everything standing still."""
+        for name in _USERS:
+            for _ in range(_TRIES):
+                query = [("path", name)]
+                path = f"/containers/{container}/archive"
+                with self._daemon.open("HEAD", path, query) as answer:
+                    raw = answer.headers.get("x-docker-container-path-stat", "")
+                    stat = json.loads(base64.b64decode(raw)) if answer.status < BAD_REQUEST else {}
+                if not stat.get("linkTarget"):
+                    break
+                name = str(stat["linkTarget"])  # noqa: PLW2901
+            if stat and (stat["mode"] & _MODE_TYPE or stat["size"] > _LONGEST_USERS):
+                raise refused(f"{name} of that container is no file of users", "Use another image.")
 
     def _inspected(self, container: str) -> dict[str, Any]:
         _, found = self._daemon.json("GET", f"/containers/{container}/json")
@@ -180,27 +249,92 @@ class Starter:
             os.close(number)
 
     @contextlib.contextmanager
-    def _frozen(self, container: str, running: list[dict[str, Any]]) -> Iterator[None]:
-        ours = [entry["Id"] for entry in running if self._is_ours(entry)]
-        with open(self._note, "w", encoding="utf-8") as file:
-            json.dump([container, *ours], file)
+    def _frozen(self, container: str, chosen: Callable[[], list[dict[str, Any]]]) -> Iterator[None]:
         try:
-            for full in ours:
-                status, answer = self._daemon.json("POST", f"/containers/{full}/pause")
-                if status != NO_CONTENT and any(e["Id"] == full for e in self._running()):
-                    detail = (answer or {}).get("message", status)
-                    raise refused(f"the workspace can't be held still: {detail}", "Try again.")
+            for tried in range(1, _TRIES + 1):
+                if not (detail := self._freeze(container, chosen())):
+                    break
+                # It has ended, and may be back at any moment; if it is gone, all is well.
+                self._thaw(done=True)
+                if tried == _TRIES:
+                    raise refused(f"the project can't be held still: {detail}", "Try again.")
+                time.sleep(_PAUSE)
             yield
         finally:
-            self._thaw()
+            self._thaw(done=True)
+
+    def _freeze(self, container: str, chosen: list[dict[str, Any]]) -> str:
+        """Pause containers; return what went wrong."""
+        ours = [entry["Id"] for entry in chosen if self._is_ours(entry)]
+        with open(self._note, "w", encoding="utf-8") as file:
+            json.dump([container, *ours], file)
+        for full in ours:
+            if self._execs(full):
+                return "a process is being started in it"
+            status, answer = self._daemon.json("POST", f"/containers/{full}/pause")
+            if status != NO_CONTENT:
+                return str((answer or {}).get("message", status))
+        return ""
+
+    def _execs(self, container: str) -> bool:
+        """Whether a process is on its way into a container: paused then, it would never arrive."""
+        for exec_id in self._inspected(container).get("ExecIDs") or []:
+            _, found = self._daemon.json("GET", f"/exec/{exec_id}/json")
+            if found and found.get("Running") and not found.get("Pid"):
+                return True
+        return False
+
+    def _with_access(self, container: str) -> list[dict[str, Any]]:
+        """Return what runs of those who can change a container's files."""
+        running = [entry for entry in self._running() if self._is_ours(entry)]
+        found = {entry["Id"]: self._inspected(entry["Id"]) for entry in running}
+        found.setdefault(container, self._inspected(container))
+        near = {container}
+        # Who shares processes with it reaches its files by theirs, also through a third.
+        while True:
+            more = {
+                end
+                for full, one in found.items()
+                for end in (full, _shared_processes(one))
+                if end and near & {full, _shared_processes(one)}
+            } - near
+            if not more:
+                break
+            near |= more
+        volumes = self._volumes(found[container])
+        return [
+            entry
+            for entry in running
+            if entry["Id"] in near or volumes & self._volumes(found[entry["Id"]])
+        ]
+
+    def _volumes(self, found: dict[str, Any]) -> set[str]:
+        """Return what a container has mounted: names of volumes, and the workspace as one."""
+        top = self._workspace.host.rstrip("/")
+        sources = {
+            str(mount.get("Name") or mount.get("Source") or "")
+            for mount in found.get("Mounts") or []
+        }
+        ours = f"{top}/"
+        volume = self._settings.workspace_volume
+        return {
+            ""
+            if source == volume or f"{source}/".startswith(ours) or ours.startswith(f"{source}/")
+            else source
+            for source in sources
+        }
 
     @property
     def _note(self) -> str:
         """The file that says what is being mounted, and what stands still for it."""
         return os.path.join(self._ledger.directory, FROZEN)
 
-    def _thaw(self) -> None:
-        """Let go what stands still, here or since a guard has died; the lock is held."""
+    def _thaw(self, *, done: bool = False) -> None:
+        """Let go what stands still, here or since a guard has died; the lock is held.
+
+        Args:
+            done: the daemon has answered. To ask again could block: it may wait for who is paused.
+        """
         try:
             with open(self._note, encoding="utf-8") as file:
                 mounted, *left = json.load(file)
@@ -208,7 +342,7 @@ class Starter:
             return
         except (OSError, ValueError):
             left = []
-        else:
+        if left and not done:
             # The daemon answers when it is done with that container.
             with contextlib.suppress(Denied, OSError):
                 self._inspected(str(mounted))
@@ -231,25 +365,39 @@ class Starter:
         return found or []
 
     def _is_ours(self, entry: dict[str, Any]) -> bool:
-        """Whether it is a container of the project: a sandbox, or what one has started."""
-        labels = entry.get("Labels") or {}
+        """Whether it is a container of the project: what a sandbox, or claudy, has started."""
+        names = entry.get("Names") or []
         return (
             self._ledger.owns("containers", entry["Id"])
-            or f"/{self._settings.sandbox}" in (entry.get("Names") or [])
+            or f"/{self._settings.sandbox}" in names
             or (
-                "claudy.sandbox" in labels
-                # A sidecar would hold itself still. What the sandbox made is in the ledger,
-                # whatever the labels of its image say.
-                and labels.get("claudy.role") != "guard"
-                and labels.get("claudy.project") == self._settings.project
+                (entry.get("Labels") or {}).get("claudy.project") == self._settings.project
+                # A sidecar would hold itself still. Nobody inside can take such a name.
+                and not any(_SIDECAR.fullmatch(name) for name in names)
             )
         )
+
+
+def _reached(found: dict[str, Any]) -> bool:
+    """Whether somebody may change a container's files: it has run once, or has a volume."""
+    state = found.get("State") or {}
+    return bool(found.get("Mounts")) or not str(state.get("StartedAt")).startswith(_NEVER)
+
+
+def _shared_processes(found: dict[str, Any]) -> str:
+    """Return the id of the container whose processes a container shares; empty: it has its own."""
+    kind, _, other = str((found.get("HostConfig") or {}).get("PidMode") or "").partition(":")
+    return other if kind == "container" else ""
 
 
 def shares_with_another(host: dict[str, Any]) -> bool:
     """Whether a container has another's processes, and its files by them, or its network's."""
     modes = (host.get("PidMode"), host.get("NetworkMode"))
     return any(str(mode or "").startswith("container:") for mode in modes)
+
+
+def _network_files(found: dict[str, Any]) -> list[str]:
+    return [path for key in _NETWORK_FILES if (path := str(found.get(key) or ""))]
 
 
 def _binds(found: dict[str, Any]) -> list[str]:

@@ -56,6 +56,7 @@ def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
             host.pop("Mounts", None)
         if asked.get("RestartPolicy"):
             host["RestartPolicy"] = asked["RestartPolicy"]
+    _show_health(found.get("State") or {})
     sources = record.get("sources") or {}
     found["Mounts"] = [_mount(mount, sources) for mount in found.get("Mounts") or []]
     hidden = record.get("hidden") or []
@@ -65,6 +66,14 @@ def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
                 e for e in entries if [e.get("HostIp"), e.get("HostPort")] not in hidden
             ]
     return found
+
+
+def _show_health(state: dict[str, Any]) -> None:
+    """Show the health of before a pause: the daemon says unhealthy until the next probe."""
+    health = state.get("Health") or {}
+    if health.get("Status") == "unhealthy" and not health.get("FailingStreak"):
+        last = (health.get("Log") or [{}])[-1]
+        health["Status"] = "starting" if last.get("ExitCode", 1) else "healthy"
 
 
 def _mount(mount: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:

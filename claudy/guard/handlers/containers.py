@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import strictjson, views
@@ -10,7 +12,7 @@ from claudy.guard.handlers import pruning
 from claudy.guard.handlers.create import require_free_name
 from claudy.guard.policy.create import update_body
 from claudy.guard.policy.objects import exec_body, exec_start_body
-from claudy.guard.refusal import BAD_REQUEST
+from claudy.guard.refusal import BAD_REQUEST, Denied
 from claudy.guard.spool import blocks, spooled
 from claudy.guard.unpacked import unpacked
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 NO_CONTENT = 204
 NOT_MODIFIED = 304
+_ARRIVAL = 30.0
+_SHORT, _LONG = 0.005, 0.1
 _JSON = {"Content-Type": "application/json"}
 # Filters on what everybody may see of a container; with any other, others' are left out, since
 # the answer itself would tell what their labels, mounts and networks are.
@@ -112,19 +116,18 @@ def waking(x: Exchange) -> None:
 
 
 def download(x: Exchange) -> None:
-    """Copy out of a container, or look at a path in it: the daemon mounts its volumes for that."""
-    starter = x.services.starter
+    """Copy out of a container, or look at a path in it."""
     with contextlib.ExitStack() as kept:
         file = None
-        with starter.mounting(x.refs["container"], copy=True):
+        with x.services.starter.holding(x.refs["container"]) as still:
             answer = x.open_locked()
-            ok = answer.status < BAD_REQUEST and x.row.method == "GET"
-            if ok and not starter.safe_by_itself:
-                # The daemon holds the container until all is read, by who may have to stand still.
+            # Nobody reads who may stand still. Otherwise the daemon holds the container until all
+            # is read, but not for an export.
+            whole = still or x.row.path.endswith("/export")
+            if whole and answer.status < BAD_REQUEST and x.row.method == "GET":
                 with answer:
-                    file = kept.enter_context(
-                        spooled([memoryview(part)] for part in answer.response.blocks())
-                    )
+                    parts = ([memoryview(part)] for part in answer.response.blocks())
+                    file = kept.enter_context(spooled(parts, x.ledger.directory))
         if file is None:
             x.reply(answer)
             return
@@ -137,15 +140,12 @@ def download(x: Exchange) -> None:
 
 def upload(x: Exchange) -> None:
     """Copy into a container."""
-    container, starter = x.refs["container"], x.services.starter
-    headers = {"Content-Type": "application/x-tar"}
-    if starter.safe_by_itself:
-        with starter.mounting(container, copy=True):
-            x.reply(x.open(body=unpacked(x.client.upload()), headers=headers))
-        return
+    starter = x.services.starter
     # Who sends it may have to stand still meanwhile, and must not hold anybody up.
-    with spooled(unpacked(x.client.upload())) as file:
-        with starter.mounting(container, copy=True):
+    with spooled(unpacked(x.client.upload()), x.ledger.directory) as file:
+        users = x.value("copyUIDGID") not in {"", "0", "false"}
+        with starter.holding(x.refs["container"], users=users):
+            headers = {"Content-Type": "application/x-tar"}
             answer = x.open_locked(body=blocks(file), headers=headers)
         x.reply(answer)
 
@@ -192,7 +192,27 @@ def exec_create(x: Exchange) -> None:
 def exec_start(x: Exchange) -> None:
     """Start a process and relay its streams."""
     body: dict[str, Any] = x.json_body(exec_start_body, optional=True)
-    x.hijack(strictjson.dump(body))
+    with contextlib.ExitStack() as kept:
+        # A process that is on its way into a paused container gets stuck, and the daemon with it.
+        kept.enter_context(x.services.starter.writing())
+        answer = x.open_stream(strictjson.dump(body), wait=True)
+        if answer.status < BAD_REQUEST and not body.get("Detach"):
+            arrival = threading.Thread(target=_await_arrival, args=(x, kept.pop_all()), daemon=True)
+            arrival.start()
+    x.relay(answer)
+
+
+def _await_arrival(x: Exchange, kept: contextlib.ExitStack) -> None:
+    """Keep a lock until the daemon has started the process, or has given up."""
+    until = time.monotonic() + _ARRIVAL
+    pause = _SHORT
+    with kept, contextlib.suppress(Denied, OSError):
+        while time.monotonic() < until:
+            status, found = x.daemon.json("GET", f"/exec/{x.refs['exec']}/json")
+            if status >= BAD_REQUEST or found.get("Pid") or found.get("ExitCode") is not None:
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, _LONG)
 
 
 def exec_inspect(x: Exchange) -> None:

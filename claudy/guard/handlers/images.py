@@ -259,7 +259,7 @@ def load(x: Exchange) -> None:
 
     before = tags.all_images(x)
     lines: list[dict[str, Any]] = []
-    with spooled(x.client.upload()) as file:
+    with spooled(x.client.upload(), x.ledger.directory) as file:
         parcel = Parcel(file)
         for names in parcel.tags:
             for wanted in names:
@@ -309,8 +309,7 @@ def commit(x: Exchange) -> None:
         tags.require_free(x, wanted)
     before = tags.all_images(x)
     kept = [pair for pair in x.query if pair[0] not in {"repo", "tag", "container"}]
-    # The daemon pauses the container meanwhile, and wakes it.
-    with x.services.starter.writing():
+    with x.services.starter.holding(container):
         status, made, answer = x.ask(
             query=[*kept, ("container", container)],
             body=strictjson.dump(body),

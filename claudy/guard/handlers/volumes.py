@@ -20,7 +20,7 @@ _FILTERS = frozenset({"dangling", "driver", "label", "name"})
 
 def workspace_volume(settings: Settings) -> str:
     """Return the name of the guard's own volume of the workspace."""
-    return f"claudy-workspace-{settings.project_id}"
+    return settings.workspace_volume
 
 
 def ensure_volume(x: Exchange, name: str, *, own: bool = False) -> None:

@@ -187,8 +187,8 @@ ENDPOINTS = (
             Field("tail", text(r"[0-9a-z-]{0,20}"), "a number"),
         ),
     ),
-    Endpoint("GET", "/containers/{container}/changes", "forward", "owned"),
-    Endpoint("GET", "/containers/{container}/export", "forward", "owned"),
+    Endpoint("GET", "/containers/{container}/changes", "download", "owned"),
+    Endpoint("GET", "/containers/{container}/export", "download", "owned"),
     Endpoint(
         "GET",
         "/containers/{container}/stats",

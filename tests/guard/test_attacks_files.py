@@ -1,0 +1,144 @@
+"""Attacks on whatever goes through a container's files: the daemon does so as root, by names."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.engines.shell import wait_for
+from tests.guard.raw import request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.guard.conftest import Guard
+
+NAMES = 200
+TRIES = {"cp": 15, "export": 3, "commit": 6}
+MINE = b"mine\n"
+FILES = f"for i in $(seq {NAMES}); do "
+# What is there is a directory of plain files at one moment, and something else at the next.
+SWAP = (
+    "exec perl -e '$n = (`uname -m` =~ /x86/) ? 316 : 276; ($a, $b, $t) = @ARGV; "
+    "while (1) { syscall($n, -100, $a, -100, $b, 2); select(undef, undef, undef, $t) }'"
+)
+DEVICES = f"mkdir /d /e; {FILES} echo mine > /d/$i; mknod /e/$i c 1 5; done; echo ready; {SWAP} /d /e 0.0001"
+
+
+def started(guard: Guard, script: str, **host_config: Any) -> str:
+    made = guard.create(host_config, Image="debian:trixie-slim", Cmd=["sh", "-c", script])
+    full = str(made.json["Id"])
+    assert guard.ask("POST", f"/containers/{full}/start").status == 204
+    logs = f"/containers/{full}/logs?stdout=1"
+    wait_for(lambda: b"ready" in guard.ask("GET", logs).content, 30, "the container to be ready")
+    return full
+
+
+def contents(data: bytes, below: str = "d/") -> Iterator[bytes]:
+    """Yield the contents of the plain files of an archive, as far as it goes."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as found:
+            for member in found:
+                if member.isreg() and member.name.startswith(below) and ".wh." not in member.name:
+                    file = found.extractfile(member)
+                    yield file.read() if file else b""
+    except (tarfile.TarError, EOFError):
+        return
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("way", ["cp", "export"])
+def test_devices_are_not_read(guard: Guard, tmp_path: Path, way: str) -> None:
+    """The daemon may open every device, as no container may."""
+    full = started(guard, DEVICES)
+    found: set[bytes] = set()
+    for _ in range(TRIES[way]):
+        if way == "cp":
+            data = guard.ask("GET", f"/containers/{full}/archive?path=/d").content
+        else:
+            guard.cli("export", "-o", str(tmp_path / "out"), full, check=False)
+            data = (tmp_path / "out").read_bytes()
+        found |= set(contents(data))
+    guard.cli("rm", "-f", full)
+    assert found <= {MINE}
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("who", ["itself", "who shares its processes"])
+def test_links_are_not_committed(guard: Guard, tmp_path: Path, who: str) -> None:
+    """The daemon reads a layer's files where they are on the host."""
+    host = tmp_path / "host"
+    host.mkdir()
+    for number in range(1, NAMES + 1):
+        (host / str(number)).write_text("host\n")
+
+    def swapping(root: str) -> str:
+        plain = f"mkdir {root}/d; {FILES} echo mine > {root}/d/$i; done"
+        return f"{plain}; ln -s {host} {root}/e; echo ready; {SWAP} {root}/d {root}/e 0.0003"
+
+    if who == "itself":
+        full = started(guard, swapping(""))
+        others = []
+    else:
+        full = started(guard, "echo ready; exec sleep 1000")
+        near = swapping("/proc/1/root")
+        others = [started(guard, near, PidMode=f"container:{full}")]
+    read: set[bytes] = set()
+    for _ in range(TRIES["commit"]):
+        made = guard.ask("POST", f"/commit?container={full}&pause=0")
+        if made.status != 201:
+            continue
+        image = quote(made.json["Id"])
+        guard.cli("save", "-o", str(tmp_path / "out"), made.json["Id"])
+        with tarfile.open(tmp_path / "out") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isreg() else None
+                read |= set(contents(file.read())) if file else set()
+        guard.ask("DELETE", f"/images/{image}")
+    guard.cli("rm", "-f", full, *others)
+    assert MINE in read or guard.engine.name == "containerd"
+    assert read <= {MINE}
+
+
+def test_nobody_else_stands_still(guard: Guard) -> None:
+    """A copy holds up the container, and who has its volumes or processes; nobody feels more."""
+    full = started(guard, "echo ready; sleep 1000", Binds=["shared:/v"])
+    near = started(guard, "echo ready; sleep 1000", Binds=["shared:/w"])
+    far = started(guard, "echo ready; sleep 1000", Binds=["other:/w"])
+    before = time.time()
+    guard.cli("cp", f"{full}:/etc/hostname", str(guard.root / "out"))
+    filters = quote(json.dumps({"event": ["pause"]}))
+    said = request(
+        guard.engine.socket,
+        "GET",
+        f"/events?since={before:.3f}&until={time.time() + 0.1:.3f}&filters={filters}",
+    ).content.decode()
+    paused = {json.loads(line)["Actor"]["ID"] for line in said.splitlines() if line.strip()}
+    guard.cli("rm", "-f", full, near, far)
+    guard.cli("volume", "rm", "shared", "other")
+    assert {full, near} <= paused
+    assert far not in paused
+
+
+def test_health_is_that_of_before(guard: Guard) -> None:
+    """Pausing makes the daemon say unhealthy until the next look, which clients would believe."""
+    check = {"Test": ["CMD", "true"], "Interval": 3_000_000_000}
+    made = guard.create(Healthcheck=check)
+    full = str(made.json["Id"])
+    guard.ask("POST", f"/containers/{full}/start")
+
+    def health() -> str:
+        state = guard.ask("GET", f"/containers/{full}/json").json["State"]
+        return str(state["Health"]["Status"])
+
+    wait_for(lambda: health() == "healthy", 30, "health")
+    guard.cli("cp", f"{full}:/etc/hostname", str(guard.root / "out"))
+    assert health() == "healthy"
+    guard.cli("rm", "-f", full)
