@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from claudy.containers.container import PROJECT_LABEL
 from claudy.doctor.resolving import resolvable_name
 from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from claudy.doctor.context import Context
     from claudy.engine.client import Engine
+    from claudy.sandbox.sessions import Anytime
     from claudy.sandbox.start import Prepared
 
 LABEL = "claudy.doctor"
@@ -151,10 +153,12 @@ def look_inside(context: Context) -> Inside:
     path = os.path.join(context.project.path, sentinel)
     # Undone the other way round: first nothing runs any more, then nothing is left of it.
     there = _write_sentinel(path, token, context)
+    waking = prepared.launch.waking()
+    context.on_undo(waking.release)
     guarded = _start_guard(prepared, context)
     context.on_undo(clear, context.engine(), plan.name)
     try:
-        output = _run(engine, plan, session, guarded)
+        output = _run(engine, plan, session, guarded, waking)
         written, content = _written(path + ".answer")
     finally:
         context.undo()
@@ -178,7 +182,8 @@ def thrown_away(plan: Plan, name: str, project: str) -> Plan:
     Without parts of the project that are mounted on their own: what runs may swap them meanwhile.
     """
     parts = parts_of_project(plan, project)
-    labels = ((LABEL, name.removeprefix(PREFIX)),)
+    # By the project a guard knows what has to stand still while an old engine mounts.
+    labels = ((LABEL, name.removeprefix(PREFIX)), (PROJECT_LABEL, project))
     mounts = tuple(
         replace(mount, source="", labels=())
         if mount.kind == "volume" and mount.source.startswith("claudy-home-")
@@ -190,7 +195,13 @@ def thrown_away(plan: Plan, name: str, project: str) -> Plan:
     return replace(plan, name=name, labels=labels, mounts=mounts, env=env)
 
 
-def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], None]) -> str:
+def _run(
+    engine: Engine,
+    plan: Plan,
+    session: Session,
+    guarded: Callable[[], None],
+    waking: Anytime,
+) -> str:
     """Create, attach, wait for the guard, start, and return all that the script writes."""
     body = create_body(plan, session)
     made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
@@ -201,7 +212,9 @@ def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], Non
     stream, data = attach.finish()
     try:
         guarded()
+        waking.hold()
         engine.call("POST", f"/containers/{container}/start")
+        waking.release()
         stream.settimeout(PATIENCE)
         while piece := stream.recv(65536):
             data += piece

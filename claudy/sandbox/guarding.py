@@ -215,14 +215,19 @@ def _without_project(env: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def guard_state(env: Mapping[str, str], project: Project) -> str:
-    """Return the directory of what a project's guards remember: the ledger, the log."""
-    return f"{state_dir(env)}/guard/{project.slug}"
+def guard_state(env: Mapping[str, str], slug: str) -> str:
+    """Return the directory of what a project's guards remember: the ledger, the log.
+
+    Args:
+        env: the process environment.
+        slug: the project's.
+    """
+    return f"{state_dir(env)}/guard/{slug}"
 
 
 def guard_log(env: Mapping[str, str], project: Project) -> str:
     """Return the file with what a project's guards have refused."""
-    return f"{guard_state(env, project)}/guard.log"
+    return f"{guard_state(env, project.slug)}/guard.log"
 
 
 def restored(kept: Any, engine: Engine) -> Guard | Sidecar:

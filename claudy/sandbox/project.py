@@ -89,9 +89,17 @@ def find_project(directory: str) -> Project:
             " other.",
             "Rename the directory.",
         ) from error
+    return Project(path, slug_of(path), status.st_uid, status.st_gid)
+
+
+def slug_of(path: str) -> str:
+    """Return what a project is called in the names of what belongs to it.
+
+    Args:
+        path: its real path; it need not exist any more.
+    """
     digest = sha256(os.fsencode(path)).hexdigest()[:8]
-    slug = f"{sanitise(os.path.basename(path))}-{digest}"
-    return Project(path, slug, status.st_uid, status.st_gid)
+    return f"{sanitise(os.path.basename(path))}-{digest}"
 
 
 def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:

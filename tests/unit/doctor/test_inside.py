@@ -304,6 +304,7 @@ def test_parts_of_the_project_are_not_mounted_by_doctor() -> None:
     plan = thrown_away(Plan("n", "i", "0:0", mounts=mounts), "claudy-doctor-0", "/p")
     assert [mount.target for mount in plan.mounts] == ["/workspace", "/y", "/home/me"]
     assert plan.mounts[-1].source == ""
+    assert dict(plan.labels)["claudy.project"] == "/p"  # the guard holds it still by that
 
 
 @pytest.mark.parametrize(
