@@ -325,9 +325,13 @@ class Launch:
         from claudy.host.places import cache_dir
         from claudy.sandbox.project import too_wide
 
-        env = self.request.env
-        own = (self.base, state_dir(env), cache_dir(env), os.path.dirname(config_file(env)))
-        return too_wide(self.request.project, self.request.home, (*own, self.endpoint.path))
+        env, home = self.request.env, self.request.home
+        settings = config_file(env)
+        own = (self.base, state_dir(env), cache_dir(env), os.path.dirname(settings), settings)
+        # What config.json names is run on this machine: credential helpers.
+        docker = env.get("DOCKER_CONFIG") or f"{home}/.docker"
+        trusted = (*own, docker, f"{docker}/config.json", self.endpoint.path)
+        return too_wide(self.request.project, home, trusted)
 
     def rename(self, name: str) -> None:
         """Make this a launch of another sandbox of the same project."""

@@ -11,9 +11,10 @@ from claudy.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 NAME_LENGTH = 40
+_MOST_LINKS = 40  # as the kernel follows
 
 
 @record
@@ -118,7 +119,29 @@ def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:
     if home and os.path.realpath(home).startswith(top):
         return "the directory that your home is in"
     for path in trusted:
-        real = os.path.realpath(path)
-        if path and f"{real}/".startswith(top):
+        if path and any(f"{place}/".startswith(top) for place in _steps(path)):
             return f"where claudy and the engine keep what they trust ({path})"
     return ""
+
+
+def _steps(path: str) -> Iterator[str]:
+    """Yield every place that the kernel looks at for a path: who has a link can lead it anywhere.
+
+    Each is real but for its last part.
+    """
+    place, links = "/", 0
+    left = os.path.join(os.getcwd(), path).split("/")
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            place = os.path.dirname(place)
+        elif part not in ("", "."):
+            step = os.path.join(place, part)
+            yield step
+            if links < _MOST_LINKS and os.path.islink(step):
+                links += 1
+                target = os.readlink(step)
+                place = "/" if target.startswith("/") else place
+                left = [*target.split("/"), *left]
+            else:
+                place = step

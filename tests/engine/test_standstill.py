@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from claudy.sandbox.project import slug_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.running.program import Claudy
 
@@ -34,9 +34,9 @@ def follows_links(claudy: Claudy) -> bool:
 @pytest.fixture(name="ledger")
 def ledger_of(claudy: Claudy, project: Path) -> Path:
     """Return the directory of the project's guards."""
-    path = claudy.environment and guard_state(claudy.environment, slug_of(str(project.resolve())))
+    path = guard_state(claudy.environment, slug_of(str(project.resolve())))
     os.makedirs(path, 0o700, exist_ok=True)
-    return type(project)(path)
+    return Path(path)
 
 
 @pytest.fixture
@@ -72,9 +72,7 @@ def test_a_launch_says_why_it_gives_up(claudy: Claudy, project: Path) -> None:
         assert done.code == 0, done.said
 
 
-def test_a_session_and_a_restart_wake_nobody(
-    claudy: Claudy, project: Path, ledger: Path
-) -> None:
+def test_a_session_and_a_restart_wake_nobody(claudy: Claudy, project: Path, ledger: Path) -> None:
     assert claudy.run(*NONE, "--keep", "--", "true", cwd=project).code == 0
     try:
         name = claudy.sandboxes(project).only()["Name"].lstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +48,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, lock: int) -> list[float]:
         if len(found) == 2:
             fcntl.flock(lock, fcntl.LOCK_UN)
 
-    monkeypatch.setattr(waking.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     return found
 
 
@@ -65,7 +66,9 @@ def test_both_sides_mean_the_same_files() -> None:
     assert (waking.LOCK, waking.FROZEN) == (start.LOCK, opening.FROZEN)
 
 
-def test_it_is_waited_for_and_then_held(env: dict[str, str], lock: int, pauses: list[float]) -> None:
+def test_it_is_waited_for_and_then_held(
+    env: dict[str, str], lock: int, pauses: list[float]
+) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     with Waking(env, PROJECT):
         assert len(pauses) == 2
@@ -94,7 +97,7 @@ def test_what_is_paused_still_is_waited_for(
         fcntl.flock(lock, fcntl.LOCK_UN)
         os.unlink(note)
 
-    monkeypatch.setattr(waking.time, "sleep", let_go)
+    monkeypatch.setattr(time, "sleep", let_go)
     with Waking(env, PROJECT):
         assert is_held(lock)
 
