@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READY = b"ready"
 FAREWELL = 1000  # milliseconds
 _SIGTERM = 15
+_STDERR = 2
 
 
 @record
@@ -76,12 +77,14 @@ class Guard:
         pid = os.posix_spawn(
             self.argv[0],
             [*self.argv, "--ready-fd", str(writer), "--launcher", str(os.getpid())],
-            _without_project(os.environ),
+            _without_project(os.environ, self.argv[self.argv.index("--project") + 1]),
             setsid=True,
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                # It outlives claudy, and what waits for the end of claudy's pipes or locks.
+                *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited() if number != writer),
             ),
         )
         os.close(writer)
@@ -206,12 +209,36 @@ class Starting:
             self._reader = -1
 
 
-def _without_project(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which Python imports nothing from the directory it is started in."""
+def _inherited() -> list[int]:
+    """Return the open descriptors that a process started from here would have, too."""
+    found: list[int] = []
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return found  # a chroot without it
+    for name in names:
+        try:
+            if int(name) > _STDERR and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            pass  # it was that of the directory
+    return found
+
+
+def _without_project(env: Mapping[str, str], project: str) -> dict[str, str]:
+    """Return an environment in which Python imports nothing from the project.
+
+    Nor from the directory it is started in.
+    """
     found = dict(env)
     if "PYTHONPATH" in found:
-        places = found["PYTHONPATH"].split(os.pathsep)
-        found["PYTHONPATH"] = os.pathsep.join(path for path in places if path.startswith("/"))
+        from claudy.sandbox.project import leads_through
+
+        found["PYTHONPATH"] = os.pathsep.join(
+            path
+            for path in found["PYTHONPATH"].split(os.pathsep)
+            if path.startswith("/") and not leads_through(path, project)
+        )
     return found
 
 

@@ -115,13 +115,22 @@ def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:
         return "the whole file system"
     if home and project.path == os.path.realpath(home):
         return "your whole home directory, keys and tokens included"
-    top = project.path + "/"
-    if home and os.path.realpath(home).startswith(top):
+    if home and os.path.realpath(home).startswith(project.path + "/"):
         return "the directory that your home is in"
     for path in trusted:
-        if path and any(f"{place}/".startswith(top) for place in _steps(path)):
+        if path and leads_through(path, project.path):
             return f"where claudy and the engine keep what they trust ({path})"
     return ""
+
+
+def leads_through(path: str, project: str) -> bool:
+    """Whether a path is, or has a link on its way, in a project: what runs inside decides then.
+
+    Args:
+        path: need not exist.
+        project: real path of the project, not `/`.
+    """
+    return any(f"{place}/".startswith(f"{project}/") for place in _steps(path))
 
 
 def _steps(path: str) -> Iterator[str]:
