@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,31 +62,26 @@ def test_a_launch_waits(claudy: Claudy, project: Path, still: int) -> None:
     assert (project / "ran").exists()
 
 
-@pytest.mark.usefixtures("still")
-def test_a_launch_says_why_it_gives_up(claudy: Claudy, project: Path) -> None:
-    done = claudy.run(*NONE, "--new", *MARK, cwd=project)
-    if follows_links(claudy):
-        assert done.code == 125
-        assert "stands still" in done.said
-        assert not (project / "ran").exists()
-    else:
-        assert done.code == 0, done.said
-
-
-def test_a_session_and_a_restart_wake_nobody(claudy: Claudy, project: Path, ledger: Path) -> None:
+def test_nothing_is_woken_and_says_why(claudy: Claudy, project: Path, ledger: Path) -> None:
+    if not follows_links(claudy):
+        return
     assert claudy.run(*NONE, "--keep", "--", "true", cwd=project).code == 0
     try:
         name = claudy.sandboxes(project).only()["Name"].lstrip("/")
-        number = os.open(ledger / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(number, fcntl.LOCK_EX)
-        claudy.engine.cli("pause", name)
-        restart = claudy.run("restart", "--yes", cwd=project)
-        stop = claudy.run("stop", "--yes", cwd=project) if follows_links(claudy) else None
-        if stop:
-            assert "stands still" in restart.said
-            assert "stands still" in stop.said
+        with open(ledger / LOCK, "w") as lock, ThreadPoolExecutor() as pool:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            claudy.engine.cli("pause", name)
+            commands = (
+                (*NONE, *MARK),
+                (*NONE, "--new", *MARK),
+                ("restart", "--yes", name),
+                ("stop", "--yes", name),
+            )
+            for done in pool.map(lambda words: claudy.run(*words, cwd=project), commands):
+                assert done.code == 125, done.said
+                assert "stands still" in done.said
             assert claudy.sandboxes(project).only()["State"]["Paused"]
-        os.close(number)
+        assert not (project / "ran").exists()
     finally:
         claudy.run("rm", "--yes", cwd=project)
 
