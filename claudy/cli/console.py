@@ -85,22 +85,22 @@ class Console:
     def notice(self, text: str) -> None:
         """Tell the user something that is not the result."""
         if not self.quiet:
-            _write(2, self.paint(_wrapped(f"claudy: {_harmless(text)}"), _DIM) + "\n")
+            _write(2, self.paint(_wrapped(f"claudy: {harmless(text)}"), _DIM) + "\n")
 
     def explain(self, text: str) -> None:
         """Say what was decided and why, with --debug."""
         if self.debug:
-            _write(2, self.paint(f"claudy: debug: {text}", _DIM) + "\n")
+            _write(2, self.paint(f"claudy: debug: {harmless(text)}", _DIM) + "\n")
 
     def error(self, error: ClaudyError) -> None:
         """Print an error and what to do about it; as JSON if that was asked for."""
         if self.as_json:
             _write(1, _as_json(error.code, error.message, error.hint) + "\n")
             return
-        text = _wrapped(f"claudy: {_harmless(error.message)}")
+        text = _wrapped(f"claudy: {harmless(error.message)}")
         text = text.replace("claudy:", self.paint("claudy:", _RED), 1)
         if error.hint:
-            text += f"\n        {self.paint('Try:', _BOLD)} {_harmless(error.hint)}"
+            text += f"\n        {self.paint('Try:', _BOLD)} {harmless(error.hint)}"
         _write(2, text + "\n")
 
     def confirm(self, question: str, flag: str = "--yes") -> bool:
@@ -117,7 +117,7 @@ class Console:
             return True
         if self.no_input or not (os.isatty(0) and os.isatty(2)):
             raise ConfirmationNeeded(f"{question} Nobody is there to answer.", f"add {flag}")
-        _write(2, f"{_harmless(question)} [y/N] ")
+        _write(2, f"{harmless(question)} [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -142,7 +142,7 @@ def _write_all(descriptor: int, text: str) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return text without orders to the terminal: a file's or an engine's words may be in it."""
     if text.isprintable():
         return text

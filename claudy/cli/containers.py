@@ -124,7 +124,7 @@ def logs(
         from claudy.containers.guardlog import find_memory, read_sidecar_log
 
         project = find_project(name or ".")
-        if memory := find_memory(guard_state(os.environ, project)):
+        if memory := find_memory(guard_state(os.environ, project.slug)):
             engine = open_engine(os.environ, host=host, context=context, project=project.path)
             lines = read_sidecar_log(engine, memory, tail=tail, follow=follow)
         else:

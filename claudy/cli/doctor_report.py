@@ -1,4 +1,7 @@
-"""How a doctor's report is shown: for people at a terminal, in plain lines, as JSON."""
+"""How a doctor's report is shown: for people at a terminal, in plain lines, as JSON.
+
+What an image, an engine or a file says is in it: control characters are spelled out.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from claudy import __version__
+from claudy.cli.console import harmless
+from claudy.cli.tables import printable
 from claudy.doctor.model import CRASH, FAIL, OK, SCHEMA, SKIP, WARN, Check, Report, Result, changes
 
 if TYPE_CHECKING:
@@ -154,13 +159,14 @@ class PlainWriter:
     def result(self, result: Result) -> None:
         """Print one check."""
         outcome = result.outcome
-        self._console.result(f"{outcome.status:5} {result.check.id:14} {outcome.seen}")
+        seen = printable(outcome.seen)
+        self._console.result(f"{outcome.status:5} {result.check.id:14} {seen}")
         if outcome.why and outcome.status in {WARN, FAIL}:
-            self._console.result(f"{'':21}{outcome.why}")
+            self._console.result(f"{'':21}{printable(outcome.why)}")
         if outcome.finding and outcome.finding.remedy:
-            self._console.result(f"{'':21}Try: {outcome.finding.remedy}")
+            self._console.result(f"{'':21}Try: {printable(outcome.finding.remedy)}")
         if self._console.debug and "traceback" in outcome.data:
-            self._console.result(outcome.data["traceback"])
+            self._console.result(harmless(outcome.data["traceback"]))
 
     def end(self) -> None:
         """Print nothing."""
@@ -215,17 +221,17 @@ class PrettyWriter:
             return
         colour = COLOURS[outcome.status]
         table = self._grid()
-        text = escape(outcome.seen)
+        text = escape(printable(outcome.seen))
         if outcome.status == SKIP:
             text = f"[{colour}]{text}[/]"
         if outcome.why and outcome.status in {WARN, FAIL}:
-            text += f"\n[bright_black]{escape(outcome.why)}[/]"
-        remedy = outcome.finding.remedy if outcome.finding else ""
+            text += f"\n[bright_black]{escape(printable(outcome.why))}[/]"
+        remedy = printable(outcome.finding.remedy) if outcome.finding else ""
         shown = f"[bold]Try:[/] [cyan]{escape(remedy)}[/]"
         if remedy.endswith("."):  # words for a person; a command is never cut into lines
             text += f"\n{shown}"
         if self._debug and "traceback" in outcome.data:
-            text += f"\n{escape(outcome.data['traceback'])}"
+            text += f"\n{escape(harmless(outcome.data['traceback']))}"
         title = escape(result.check.title)
         table.add_row(f"[{colour}]{self._marks[outcome.status]}[/]", title, text)
         self._rich.print(table)

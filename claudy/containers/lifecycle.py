@@ -12,6 +12,7 @@ from claudy.errors import APIError, ClaudyError
 from claudy.sandbox.leave import forget, remove, wait_removed
 from claudy.sandbox.options import is_below
 from claudy.sandbox.registry import Seat, open_sessions, runtime_dir, seat_name
+from claudy.sandbox.sessions import Anytime
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -54,10 +55,19 @@ class Registry:
     def __init__(self, engine: Engine, env: Mapping[str, str], uid: int) -> None:
         self._engine = engine
         self._endpoint = engine.endpoint
+        self._env = env
         try:
             self._base = runtime_dir(env, uid)
         except ClaudyError:
             self._base = ""
+
+    def waking(self, container: Container) -> Anytime:
+        """Return what is held while a container may begin to run, or go on."""
+        if not container.project or not self._engine.follows_links:
+            return Anytime()
+        from claudy.sandbox.waking import Waking
+
+        return Waking(self._env, container.project)
 
     def sessions(self, sandbox: str) -> int | None:
         """Count the open sessions of a sandbox; None if this user's registry doesn't know it."""
@@ -112,13 +122,14 @@ def stop(engine: Engine, container: Container, registry: Registry, *, grace: int
         registry: where its sessions are.
         grace: seconds.
     """
-    if container.state == "paused":
-        _change(engine, container, "unpause", 0)
-    if not container.is_sandbox:
-        _change(engine, container, "stop", grace)
-        return
-    _end_sessions(engine, container, registry, grace)
-    _change(engine, container, "stop", 1)
+    with registry.waking(container):  # a signal wakes what is paused
+        if container.state == "paused":
+            _change(engine, container, "unpause", 0)
+        if not container.is_sandbox:
+            _change(engine, container, "stop", grace)
+            return
+        _end_sessions(engine, container, registry, grace)
+        _change(engine, container, "stop", 1)
     wait_removed(engine, container.id)
     registry.forget(container.name, container.id)
 
@@ -139,9 +150,10 @@ def restart(
     """
     require_restartable(container, registry)
     _require_whole(engine, container)
-    if container.is_sandbox:
-        _end_sessions(engine, container, registry, grace)
-    _change(engine, container, "restart", 1 if container.is_sandbox else grace)
+    with registry.waking(container):
+        if container.is_sandbox:
+            _end_sessions(engine, container, registry, grace)
+        _change(engine, container, "restart", 1 if container.is_sandbox else grace)
 
 
 def require_restartable(container: Container, registry: Registry) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from claudy.containers.container import PROJECT_LABEL
 from claudy.doctor.resolving import resolvable_name
 from claudy.engine.jsonc import dumps
 from claudy.engine.wire import translate
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 
     from claudy.doctor.context import Context
     from claudy.engine.client import Engine
+    from claudy.sandbox.sessions import Anytime
     from claudy.sandbox.start import Prepared
 
 LABEL = "claudy.doctor"
+_ODD = "not a file"
+_MOST = 1 << 20  # bytes that are read of what the script writes: the shell is the image's
 _SCRIPT = f"{os.path.dirname(os.path.abspath(__file__))}/inside.sh"
 PREFIX = "claudy-doctor-"
 PATIENCE = 20.0  # seconds for the script; each part of it has its own, shorter time-out
@@ -49,6 +54,7 @@ class Inside:
         sentinel: whether this machine could write its file into the project.
         size: rows and columns that the terminal was given.
         hostname: the name that was to be resolved, empty if this machine resolves none.
+        tampered: whether something else in the project has changed one of the files.
     """
 
     answers: dict[str, str]
@@ -58,6 +64,7 @@ class Inside:
     sentinel: bool
     size: tuple[int, int]
     hostname: str
+    tampered: bool = False
 
     def get(self, key: str) -> str:
         """Return an answer, empty if there was none."""
@@ -130,13 +137,15 @@ def look_inside(context: Context) -> Inside:
     hostname = resolvable_name(prepared.settings)
     rows, columns = context.question.rows or SIZE[0], context.question.columns or SIZE[1]
     sentinel = f".claudy-doctor-{token}"
+    # Only who is told may make it: the container's name tells the other one to what runs inside.
+    reply = f".claudy-doctor-{os.urandom(8).hex()}"
     with open(_SCRIPT, encoding="utf-8") as file:
         text = file.read()
     session = Session(
         id="",  # what is printed is the script's alone
         command=(
             *("sh", "-c", text, "claudy-doctor"),
-            *(token, sentinel, f"sibling-of-{plan.name}", hostname),
+            *(token, sentinel, f"sibling-of-{plan.name}", hostname, reply),
         ),
         env=(
             ("CLAUDY_DOCTOR_IMAGE", plan.image),
@@ -148,18 +157,23 @@ def look_inside(context: Context) -> Inside:
         stdin=False,
     )
     engine = context.engine()
-    path = os.path.join(context.project.path, sentinel)
+    path, back = (os.path.join(context.project.path, name) for name in (sentinel, reply))
     # Undone the other way round: first nothing runs any more, then nothing is left of it.
-    there = _write_sentinel(path, token, context)
+    for name in (path, back):
+        context.on_undo(_unlink, name)
+    there = _write_sentinel(path, token)
+    waking = prepared.launch.waking()
+    context.on_undo(waking.release)
     guarded = _start_guard(prepared, context)
     context.on_undo(clear, context.engine(), plan.name)
     try:
-        output = _run(engine, plan, session, guarded)
-        written, content = _written(path + ".answer")
+        output = _run(engine, plan, session, guarded, waking)
+        written, content = _read(back)
+        tampered = (there and _read(path)[1] != token) or content not in ("", token)
     finally:
         context.undo()
     answers = _parse(output, token)
-    return Inside(answers, token, written, content, there, (rows, columns), hostname)
+    return Inside(answers, token, written, content, there, (rows, columns), hostname, tampered)
 
 
 def _start_guard(prepared: Prepared, context: Context) -> Callable[[], None]:
@@ -178,7 +192,8 @@ def thrown_away(plan: Plan, name: str, project: str) -> Plan:
     Without parts of the project that are mounted on their own: what runs may swap them meanwhile.
     """
     parts = parts_of_project(plan, project)
-    labels = ((LABEL, name.removeprefix(PREFIX)),)
+    # By the project a guard knows what has to stand still while an old engine mounts.
+    labels = ((LABEL, name.removeprefix(PREFIX)), (PROJECT_LABEL, project))
     mounts = tuple(
         replace(mount, source="", labels=())
         if mount.kind == "volume" and mount.source.startswith("claudy-home-")
@@ -190,7 +205,13 @@ def thrown_away(plan: Plan, name: str, project: str) -> Plan:
     return replace(plan, name=name, labels=labels, mounts=mounts, env=env)
 
 
-def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], None]) -> str:
+def _run(
+    engine: Engine,
+    plan: Plan,
+    session: Session,
+    guarded: Callable[[], None],
+    waking: Anytime,
+) -> str:
     """Create, attach, wait for the guard, start, and return all that the script writes."""
     body = create_body(plan, session)
     made = engine.call("POST", "/containers/create", {"name": plan.name}, body)
@@ -201,9 +222,11 @@ def _run(engine: Engine, plan: Plan, session: Session, guarded: Callable[[], Non
     stream, data = attach.finish()
     try:
         guarded()
+        waking.hold()
         engine.call("POST", f"/containers/{container}/start")
+        waking.release()
         stream.settimeout(PATIENCE)
-        while piece := stream.recv(65536):
+        while len(data) < _MOST and (piece := stream.recv(65536)):
             data += piece
     except OSError as error:
         raise translate(error, engine.endpoint) from error
@@ -222,10 +245,8 @@ def clear(engine: Engine, name: str) -> None:
                 remove(engine, container["Id"])
 
 
-def _write_sentinel(path: str, token: str, context: Context) -> bool:
-    """Write a file into the project for as long as it is needed; return whether it could be."""
-    for name in (path, path + ".answer"):
-        context.on_undo(_unlink, name)
+def _write_sentinel(path: str, token: str) -> bool:
+    """Write a file into the project; return whether it could be."""
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(token)
@@ -240,12 +261,20 @@ def _unlink(path: str) -> None:
         os.unlink(path)
 
 
-def _written(path: str) -> tuple[tuple[int, int] | None, str]:
-    """Return owner and content of the file that was made inside."""
+def _read(path: str) -> tuple[tuple[int, int] | None, str]:
+    """Return owner and content of a file in the project, None if there is none.
+
+    What runs in the project may have put anything there: a link, a pipe that nobody writes to.
+    """
     try:
-        status = os.stat(path)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return (status.st_uid, status.st_gid), file.read(100)
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):  # to open a device may do something
+            return (found.st_uid, found.st_gid), _ODD
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(number, encoding="utf-8", errors="replace") as file:
+            found = os.fstat(number)
+            content = file.read(100) if stat.S_ISREG(found.st_mode) else _ODD
+            return (found.st_uid, found.st_gid), content
     except OSError:
         return None, ""
 

@@ -1,14 +1,15 @@
 # What doctor asks from inside a sandbox: one run, everything side by side, a line per answer.
 #
-#   sh -c TEXT claudy-doctor TOKEN SENTINEL NAME HOSTNAME
+#   sh -c TEXT claudy-doctor TOKEN SENTINEL NAME HOSTNAME ANSWER
 #
 # TOKEN     random word; every line of the answer starts with it
 # SENTINEL  name of a file in /workspace that the host has written, if it could
 # NAME      name for a sibling container
 # HOSTNAME  a name that the host can resolve, empty if it resolves none
+# ANSWER    name of the file to make in /workspace, which nobody in it can know before
 #
 # Needs a POSIX shell alone: whatever is missing is an answer too.
-token=$1 sentinel=$2 name=$3 hostname=$4
+token=$1 sentinel=$2 name=$3 hostname=$4 answer=$5
 say() { printf '%s %s %s\n' "$token" "$1" "$(printf '%s' "$2" | tr '\r\n' '  ')"; }
 within() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
 socket=/var/run/docker.sock
@@ -32,9 +33,12 @@ about() {
     done
 }
 workspace() {
-    say sentinel "$(cat "/workspace/$sentinel" 2>&1)"
-    if problem=$( (printf '%s' "$token" >"/workspace/$sentinel.answer") 2>&1); then
-        say written "$(stat -c '%u:%g' "/workspace/$sentinel.answer" 2>/dev/null)"
+    # Whatever else runs in the project may have put a pipe there by now, or a link to what never ends.
+    if [ -f "/workspace/$sentinel" ] && [ ! -L "/workspace/$sentinel" ]; then
+        say sentinel "$(within 4 head -c 99 "/workspace/$sentinel" 2>&1)"
+    fi
+    if problem=$( (printf '%s' "$token" >"/workspace/$answer") 2>&1); then
+        say written "$(stat -c '%u:%g' "/workspace/$answer" 2>/dev/null)"
     else
         say unwritten "$problem"
     fi

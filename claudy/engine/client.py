@@ -24,6 +24,7 @@ ALIVE = 0.5  # seconds that connection has, if it is not ssh that carries it
 BACK_OFF = (1.0, 2.0, 4.0)
 # 1.41 is engine 20.10; 1.51 the newest whose API documentation this client was written against.
 OLDEST, NEWEST = (1, 41), (1, 51)
+SUBPATHS = (1, 45)
 # A daemon that has too much to do. An address that does not answer within the time for connecting,
 # or that no way leads to, will not do so a second later either.
 _TRANSIENT = {errno.EAGAIN, errno.EINTR}
@@ -79,6 +80,12 @@ class Engine:
         if not self._api:
             self.ping()
         return self._api
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether it follows a link in the place of what it mounts: it knows no subpaths."""
+        major, _, minor = self.api.partition(".")
+        return (int(major), int(minor)) < SUBPATHS
 
     def use_api(self, version: str) -> None:
         """Speak this API version without asking, because an earlier run has settled it."""

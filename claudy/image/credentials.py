@@ -22,7 +22,7 @@ def registry_auth(registry: str, env: Mapping[str, str]) -> str:
         env: the process environment: DOCKER_CONFIG, HOME, and PATH for the helpers.
 
     Raises:
-        RegistryDenied: a credential helper is configured and fails.
+        RegistryDenied: a credential helper is configured and fails, or its name is none.
     """
     folder = env.get("DOCKER_CONFIG") or os.path.join(
         env.get("HOME") or os.path.expanduser("~"), ".docker"
@@ -38,10 +38,24 @@ def registry_auth(registry: str, env: Mapping[str, str]) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a missing helper is reported as an error below
             config = load_config(config_path=path)
-            found = config.resolve_authconfig(registry)
+            helper = str(config.get_credential_store(registry) or "")
+            # A name with a slash is looked up from the current directory: the project.
+            if "/" in helper:
+                raise _unavailable(registry, path, f"{helper!r} is not the name of a helper")
+            try:
+                found = config.resolve_authconfig(registry)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                if not helper:
+                    raise
+                why = f"docker-credential-{helper} gives an answer that is none"
+                raise _unavailable(registry, path, why) from error
     except DockerException as error:
-        raise RegistryDenied(
-            f"The credentials for {registry} can't be had (from: {path}): {error}.",
-            f"docker login {registry}",
-        ) from error
+        raise _unavailable(registry, path, str(error)) from error
     return encode_header(found).decode() if found else NOBODY
+
+
+def _unavailable(registry: str, path: str, why: str) -> RegistryDenied:
+    return RegistryDenied(
+        f"The credentials for {registry} can't be had (from: {path}): {why}.",
+        f"docker login {registry}",
+    )

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from claudy import __version__
-from claudy.errors import APIError
+from claudy.errors import APIError, ClaudyError
 from claudy.image.events import Phase
 from claudy.image.failures import disk_full
 from claudy.image.images import find_image, remove_image
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = 404
 _LINKS = 5
+_LARGEST = 1 << 20  # bytes of /etc/passwd; its lines need a multiple of that in memory
+_FRAME = 1 << 18  # what an archive has beside the file
 _SOCKET = "/var/run/docker.sock"
 _GUARD_SOCKET = "/run/claudy/docker.sock"  # the guard's directory is mounted there
 _SHELLS = ("/bin/bash", "/bin/sh")
@@ -166,7 +168,12 @@ def _exists(engine: Engine, container: str, path: str) -> bool:
 
 
 def _read(engine: Engine, container: str, path: str) -> bytes | None:
-    """Return the content of a file in the container, None if it is not there; follows links."""
+    """Return the content of a file in the container, None if it is not there; follows links.
+
+    Raises:
+        ClaudyError: it is too large, or no file: whoever made the image says what is there.
+    """
+    asked = path
     for _ in range(_LINKS):
         try:
             response = engine.stream(
@@ -176,19 +183,33 @@ def _read(engine: Engine, container: str, path: str) -> bytes | None:
             if error.status == _NOT_FOUND:
                 return None
             raise
+        data = bytearray()
         try:
-            data = response.read()
+            for block in response.blocks():
+                data += block
+                if len(data) > _LARGEST + _FRAME:
+                    raise _unusable(asked, f"is larger than {_LARGEST >> 20} MiB")
         finally:
             response.close()
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             member = archive.next()
-            if member is None or member.isdir():
+            if member is None:
                 return None
             if not member.issym():
-                file = archive.extractfile(member)
-                return file.read() if file else None
+                file = archive.extractfile(member) if member.isreg() else None
+                if file is None:
+                    raise _unusable(asked, "is not a file")
+                if member.size > _LARGEST:
+                    raise _unusable(asked, f"is larger than {_LARGEST >> 20} MiB")
+                return file.read()
             path = posixpath.join(posixpath.dirname(path), member.linkname)
     return None
+
+
+def _unusable(path: str, why: str) -> ClaudyError:
+    return ClaudyError(
+        f"The image's {path} {why}, so no user can be added to it.", "Use another image."
+    )
 
 
 def _remove_stale(engine: Engine, base: str, reference: str) -> None:

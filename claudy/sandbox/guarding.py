@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READY = b"ready"
 FAREWELL = 1000  # milliseconds
 _SIGTERM = 15
+_STDERR = 2
 
 
 @record
@@ -76,12 +77,14 @@ class Guard:
         pid = os.posix_spawn(
             self.argv[0],
             [*self.argv, "--ready-fd", str(writer), "--launcher", str(os.getpid())],
-            _without_project(os.environ),
+            _without_project(os.environ, self.argv[self.argv.index("--project") + 1]),
             setsid=True,
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                # It outlives claudy, and what waits for the end of claudy's pipes or locks.
+                *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited() if number != writer),
             ),
         )
         os.close(writer)
@@ -206,23 +209,52 @@ class Starting:
             self._reader = -1
 
 
-def _without_project(env: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which Python imports nothing from the directory it is started in."""
-    found = dict(env)
-    if "PYTHONPATH" in found:
-        places = found["PYTHONPATH"].split(os.pathsep)
-        found["PYTHONPATH"] = os.pathsep.join(path for path in places if path.startswith("/"))
+def _inherited() -> list[int]:
+    """Return the open descriptors that a process started from here would have, too."""
+    found: list[int] = []
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return found  # a chroot without it
+    for name in names:
+        try:
+            if int(name) > _STDERR and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            pass  # it was that of the directory
     return found
 
 
-def guard_state(env: Mapping[str, str], project: Project) -> str:
-    """Return the directory of what a project's guards remember: the ledger, the log."""
-    return f"{state_dir(env)}/guard/{project.slug}"
+def _without_project(env: Mapping[str, str], project: str) -> dict[str, str]:
+    """Return an environment in which Python imports nothing from the project.
+
+    Nor from the directory it is started in.
+    """
+    found = dict(env)
+    if "PYTHONPATH" in found:
+        from claudy.sandbox.project import leads_through
+
+        found["PYTHONPATH"] = os.pathsep.join(
+            path
+            for path in found["PYTHONPATH"].split(os.pathsep)
+            if path.startswith("/") and not leads_through(path, project)
+        )
+    return found
+
+
+def guard_state(env: Mapping[str, str], slug: str) -> str:
+    """Return the directory of what a project's guards remember: the ledger, the log.
+
+    Args:
+        env: the process environment.
+        slug: the project's.
+    """
+    return f"{state_dir(env)}/guard/{slug}"
 
 
 def guard_log(env: Mapping[str, str], project: Project) -> str:
     """Return the file with what a project's guards have refused."""
-    return f"{guard_state(env, project)}/guard.log"
+    return f"{guard_state(env, project.slug)}/guard.log"
 
 
 def restored(kept: Any, engine: Engine) -> Guard | Sidecar:

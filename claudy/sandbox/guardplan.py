@@ -56,7 +56,7 @@ def plan_guard(
             "claudy --docker none, or --docker host if you trust what runs inside",
         )
     project = launch.request.project
-    state = guard_state(launch.request.env, project)
+    state = guard_state(launch.request.env, project.slug)
     if not dry:
         os.makedirs(state, 0o700, exist_ok=True)
         if os.path.exists(f"{state}/{MARK}"):

@@ -19,7 +19,7 @@ from claudy.sandbox.patience import say_if_slow
 from claudy.sandbox.plan import Session
 from claudy.sandbox.registry import Seat, runtime_dir, seat_name
 from claudy.sandbox.sessionenv import session_env
-from claudy.sandbox.sessions import Vanished, run_exec
+from claudy.sandbox.sessions import Anytime, Vanished, run_exec
 from claudy.sandbox.terminal import STDIN, STDOUT, in_foreground, is_terminal, size
 
 TYPE_CHECKING = False
@@ -260,8 +260,9 @@ class Launch:
             from claudy.sandbox.guarding import restored
 
             self.guard = restored(known["guard"], self.engine)
-        if not known["pinned"]:
-            self.pin(known)
+        with self.waking():  # the signal would wake what stands still
+            if not known["pinned"]:
+                self.pin(known)
         self.seat.unlock()
         taken = session_env(known["env"], self.request.env, tty=self.session.tty)
         session = replace(self.session, env=taken)
@@ -283,12 +284,24 @@ class Launch:
             raise
         self.seat.write({**known, "pinned": True})
 
-    def watch(self) -> None:
-        """Start the process that clears up if this one is killed."""
+    def waking(self) -> Anytime:
+        """Return what is held while something that mounts the project starts to run."""
+        if not self.engine.follows_links:
+            return Anytime()
+        from claudy.sandbox.waking import Waking
+
+        return Waking(self.request.env, self.request.project.path)
+
+    def watch(self, held: int = -1) -> None:
+        """Start the process that clears up if this one is killed.
+
+        Args:
+            held: a descriptor whose lock is held until then; -1: none.
+        """
         if self._watcher is None:
             from claudy.sandbox.watch import Watcher
 
-            self._watcher = Watcher(self._clear_up, self.guard)
+            self._watcher = Watcher(self._clear_up, self.guard, held)
 
     def _clear_up(self) -> None:
         """End this launch's session; runs in the watcher after claudy has died."""
@@ -312,9 +325,13 @@ class Launch:
         from claudy.host.places import cache_dir
         from claudy.sandbox.project import too_wide
 
-        env = self.request.env
-        own = (self.base, state_dir(env), cache_dir(env), os.path.dirname(config_file(env)))
-        return too_wide(self.request.project, self.request.home, (*own, self.endpoint.path))
+        env, home = self.request.env, self.request.home
+        settings = config_file(env)
+        own = (self.base, state_dir(env), cache_dir(env), os.path.dirname(settings), settings)
+        # What config.json names is run on this machine: credential helpers.
+        docker = env.get("DOCKER_CONFIG") or f"{home}/.docker"
+        trusted = (*own, docker, f"{docker}/config.json", self.endpoint.path)
+        return too_wide(self.request.project, home, trusted)
 
     def rename(self, name: str) -> None:
         """Make this a launch of another sandbox of the same project."""

@@ -11,9 +11,10 @@ from claudy.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 NAME_LENGTH = 40
+_MOST_LINKS = 40  # as the kernel follows
 
 
 @record
@@ -89,9 +90,17 @@ def find_project(directory: str) -> Project:
             " other.",
             "Rename the directory.",
         ) from error
+    return Project(path, slug_of(path), status.st_uid, status.st_gid)
+
+
+def slug_of(path: str) -> str:
+    """Return what a project is called in the names of what belongs to it.
+
+    Args:
+        path: its real path; it need not exist any more.
+    """
     digest = sha256(os.fsencode(path)).hexdigest()[:8]
-    slug = f"{sanitise(os.path.basename(path))}-{digest}"
-    return Project(path, slug, status.st_uid, status.st_gid)
+    return f"{sanitise(os.path.basename(path))}-{digest}"
 
 
 def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:
@@ -106,11 +115,42 @@ def too_wide(project: Project, home: str, trusted: Iterable[str] = ()) -> str:
         return "the whole file system"
     if home and project.path == os.path.realpath(home):
         return "your whole home directory, keys and tokens included"
-    top = project.path + "/"
-    if home and os.path.realpath(home).startswith(top):
+    if home and os.path.realpath(home).startswith(project.path + "/"):
         return "the directory that your home is in"
     for path in trusted:
-        real = os.path.realpath(path)
-        if path and f"{real}/".startswith(top):
+        if path and leads_through(path, project.path):
             return f"where claudy and the engine keep what they trust ({path})"
     return ""
+
+
+def leads_through(path: str, project: str) -> bool:
+    """Whether a path is, or has a link on its way, in a project: what runs inside decides then.
+
+    Args:
+        path: need not exist.
+        project: real path of the project, not `/`.
+    """
+    return any(f"{place}/".startswith(f"{project}/") for place in _steps(path))
+
+
+def _steps(path: str) -> Iterator[str]:
+    """Yield every place that the kernel looks at for a path: who has a link can lead it anywhere.
+
+    Each is real but for its last part.
+    """
+    place, links = "/", 0
+    left = os.path.join(os.getcwd(), path).split("/")
+    while left:
+        part = left.pop(0)
+        if part == "..":
+            place = os.path.dirname(place)
+        elif part not in ("", "."):
+            step = os.path.join(place, part)
+            yield step
+            if links < _MOST_LINKS and os.path.islink(step):
+                links += 1
+                target = os.readlink(step)
+                place = "/" if target.startswith("/") else place
+                left = [*target.split("/"), *left]
+            else:
+                place = step

@@ -52,6 +52,29 @@ class Vanished(Exception):
     """The container has ended before the session could be opened in it."""
 
 
+class Anytime:
+    """What is held while something of a project starts to run: nothing, unless the engine is old.
+
+    There it is a `claudy.sandbox.waking.Waking`.
+    """
+
+    def fileno(self) -> int:
+        """Return its descriptor: a forked process that keeps it holds it, too; -1: none."""
+        return -1
+
+    def hold(self) -> None:
+        """Wait until something may start to run."""
+
+    def release(self) -> None:
+        """It runs, or never will."""
+
+    def __enter__(self) -> None:
+        self.hold()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 def run_first(
     engine: Engine,
     plan: Plan,
@@ -61,6 +84,7 @@ def run_first(
     created: Callable[[str], None],
     starting: Callable[[], None],
     started: Callable[[str], None],
+    waking: Anytime,
 ) -> tuple[int, bool]:
     """Create the container with a session as its first process and carry it.
 
@@ -72,6 +96,7 @@ def run_first(
         created: called with the container's id before it is started; may raise.
         starting: called while the engine starts it.
         started: called with the container's id once others may join; not if it ends before.
+        waking: held while the engine starts it.
 
     Returns:
         The exit code, and whether the container ended (and was removed) with the session.
@@ -103,6 +128,7 @@ def run_first(
         created(container)
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    waking.hold()
     start = engine.begin("POST", f"/containers/{container}/start")
     starting()
     running = ready = False
@@ -110,6 +136,7 @@ def run_first(
     def on_started() -> None:
         nonlocal running
         start.finish()
+        waking.release()  # who is interrupted before has it until the container is removed
         running = True
         if session.tty and engine.api < SIZED:
             _resize(engine, f"/containers/{container}/resize")

@@ -30,7 +30,6 @@ PROJECT_ROOT, RUN, STATE, UPSTREAM = (
     "/project", "/run/claudy", "/var/lib/claudy", "/run/claudy-engine/docker.sock"
 )  # fmt: skip
 LOG = f"{STATE}/guard.log"
-_SUBPATH_API = (1, 45)
 _SILENCE = 5.0  # seconds in which an engine begins to answer
 _MEMORY, _PIDS = 512 << 20, 4096
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -184,9 +183,7 @@ class Sidecar:
             engine: speaks the API version that decides how nested containers get the socket.
             place: where the daemon keeps the socket's volume.
         """
-        major, _, minor = engine.api.partition(".")
-        subpath = (int(major), int(minor)) >= _SUBPATH_API
-        source = f"{self.mounted}:/docker.sock" if subpath else f"{place}/docker.sock"
+        source = f"{place if engine.follows_links else self.mounted + ':'}/docker.sock"
         bind = {"Type": "bind"}
         # The engine may be at this when all has been cleared up: what it makes then is claudy's.
         volume = {"Type": "volume", "VolumeOptions": {"Labels": self._labels()}}

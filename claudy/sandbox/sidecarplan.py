@@ -51,7 +51,7 @@ def plan_sidecar(
     }
     image = _image(launch, facts, dry=dry)
     if not dry:
-        _mark(guard_state(launch.request.env, project), state, image)
+        _mark(guard_state(launch.request.env, project.slug), state, image)
     return Sidecar(
         launch.endpoint,
         launch.engine.api,

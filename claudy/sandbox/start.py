@@ -137,10 +137,11 @@ class Prepared:
         session = replace(launch.session, env=taken)
         asked = self._ask_image()
         guard: Starting | StartingSidecar | None = None
+        waking = launch.waking()
 
         def creating() -> None:
             nonlocal guard
-            launch.watch()
+            launch.watch(waking.fileno())
             if self.plan.userns:
                 from claudy.sandbox.remappedhome import give_home
 
@@ -172,10 +173,12 @@ class Prepared:
                 created=created,
                 starting=starting,
                 started=started,
+                waking=waking,
             )
         except (APIError, Outdated) as error:
             if asked:
                 asked.close()
+            waking.release()
             self._start_over(error, guard)
             raise
         self._require_begun(code)
@@ -192,7 +195,9 @@ class Prepared:
             return
         from claudy.engine.jsonc import dumps
 
-        filters = {"status": ["running", "restarting"], "label": [f"claudy.project={path}"]}
+        # What is paused may be woken while the engine is at it.
+        states = ["running", "restarting", "paused"]
+        filters = {"status": states, "label": [f"claudy.project={path}"]}
         query = {"filters": dumps(filters).decode()}
         for found in self.launch.engine.call("GET", "/containers/json", query):
             name = found["Names"][0].lstrip("/")

@@ -1,9 +1,9 @@
 """A second process that clears up after a claudy that was killed.
 
-It is forked while the engine starts the session, keeps nothing of its parent but a pipe and a
-copy of the terminal, and sleeps. A farewell on the pipe lets it go; an end of the pipe without one
-means that claudy died, and then it restores the terminal and ends the session. It has a session of
-its own, so that what takes the terminal down does not take it down too.
+It is forked while the engine starts the session, keeps nothing of its parent but a pipe, a copy of
+the terminal and perhaps a lock, and sleeps. A farewell on the pipe lets it go; an end of the pipe
+without one means that claudy died, and then it restores the terminal and ends the session. It has a
+session of its own, so that what takes the terminal down does not take it down too.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ class Watcher:
     Args:
         clear_up: what to do when claudy has died; runs in the other process.
         guard: the sandbox's guard, which is started again if it dies; None without one.
+        held: a descriptor that stays open until all is cleared up, for its lock; -1: none.
     """
 
-    def __init__(self, clear_up: Callable[[], None], guard: Guard | Sidecar | None = None) -> None:
+    def __init__(
+        self, clear_up: Callable[[], None], guard: Guard | Sidecar | None = None, held: int = -1
+    ) -> None:
         reader, self._pipe = os.pipe()
         self._pid = os.fork()
         if self._pid:
             os.close(reader)
             return
         try:
-            _sleep_and_clear(reader, clear_up, guard)
+            _sleep_and_clear(reader, clear_up, guard, held)
         finally:
             os._exit(0)
 
@@ -56,7 +59,7 @@ class Watcher:
 
 
 def _sleep_and_clear(
-    reader: int, clear_up: Callable[[], None], guard: Guard | Sidecar | None
+    reader: int, clear_up: Callable[[], None], guard: Guard | Sidecar | None, held: int
 ) -> None:
     """Wait for the end of claudy; runs in the forked process."""
     for name in _IGNORED:
@@ -77,7 +80,7 @@ def _sleep_and_clear(
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (STDIN, STDOUT, 2):
         os.dup2(null, descriptor)
-    keep = sorted({reader, terminal} - {-1})
+    keep = sorted({reader, terminal, held} - {-1})
     low = 3
     for descriptor in keep:
         os.closerange(low, descriptor)

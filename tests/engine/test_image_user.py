@@ -14,7 +14,7 @@ import pytest
 from claudy.containers.lifecycle import Registry
 from claudy.containers.pruning import find_unused, remove_unused
 from claudy.engine.facts import known_engine
-from claudy.errors import APIError
+from claudy.errors import APIError, ClaudyError
 from claudy.image.ensure import ensure_image
 from claudy.image.events import Done, Phase
 from claudy.image.images import Image, find_image
@@ -191,6 +191,26 @@ def test_those_of_an_older_base_go_unless_a_container_needs_them(small: Small) -
     small.engine.cli("rm", held)
     fourth = derive("four")
     assert {second, third, fourth} & small.names() == {fourth}
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        ("yes '' | head -c 2000000 >>/etc/passwd", "/etc/passwd is larger than 1 MiB"),
+        ("yes '' | head -c 2000000 >>/etc/group", "/etc/group is larger than 1 MiB"),
+        ("rm /etc/passwd && mkfifo /etc/passwd", "/etc/passwd is not a file"),
+        ("rm /etc/group && mkdir /etc/group", "/etc/group is not a file"),
+        ("rm /etc/passwd && ln -s /dev /etc/passwd", "/etc/passwd is not a file"),
+    ],
+)
+def test_what_is_no_list_of_users_is_not_read(small: Small, make: str, why: str) -> None:
+    small.write(more=f"RUN {make}")
+    workshop = small.workshop([])
+    base = found(workshop, make_bundled(workshop, small.recipe()))
+    with pytest.raises(ClaudyError, match=why) as caught:
+        ensure_user_image(workshop, base, JANE, "base")
+    assert caught.value.hint
+    assert small.containers() == []
 
 
 def test_what_the_engine_refuses_leaves_no_container(small: Small, base: Image) -> None:

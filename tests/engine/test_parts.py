@@ -85,6 +85,9 @@ def test_nothing_is_mounted_beside_what_could_swap_it(
     done = mounting.run(*LIST, cwd=project)
     assert (done.code, done.text) == (125, "")
     assert "could put a link in the place of" in done.said
+    mounting.engine.cli("pause", other)  # a signal would wake it
+    assert mounting.run(*LIST, cwd=project).code == 125
+    mounting.engine.cli("unpause", other)
     mounting.engine.cli("stop", other)
     assert mounting.run(*LIST, cwd=project).text == "own\n"
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def run(context: Context) -> Outcome:
     """Compare what each side read of the other's file."""
     inside, path = context.inside, context.project.path
+    if inside.tampered:
+        message = f"Something that runs in {path} has changed doctor's files in it meanwhile."
+        return fail(Finding("project-tampered", message, "claudy stop && claudy doctor"))
     read_only = context.settings["read_only"]
     there = inside.get("sentinel") == inside.token
     back = inside.content == inside.token

@@ -199,3 +199,22 @@ def test_a_doctor_that_is_interrupted_leaves_nothing(ready: Claudy, project: Pat
         doctor.communicate(timeout=30)
     wait_for(lambda: not left(ready.engine), 30, "doctor's containers to go")
     assert os.listdir(project) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "text"])
+def test_what_runs_in_the_project_can_t_mislead_it(ready: Claudy, project: Path, kind: str) -> None:
+    """It sees doctor's files come, and puts something else in their place."""
+    put = {"pipe": "mkfifo $f", "link": "ln -s /etc/passwd $f", "text": "echo other >$f"}[kind]
+    script = (
+        "echo on; while :; do for f in .claudy-doctor-*; do"
+        f" [ -e $f.seen ] || [ ! -e $f ] || {{ : >$f.seen; rm $f; {put}; }}; done; done"
+    )
+    ready = ready.with_environment(CLAUDY_DOCKER="none", CLAUDY_IMAGE="busybox")
+    with ready.start("--", "sh", "-c", script, cwd=project) as session:
+        assert session.stdout
+        assert session.stdout.read(3) == b"on\n"
+        found = examine(ready, project, "bind-mount")
+        session.terminate()
+    (check,) = (one for one in found["checks"] if one["id"] == "bind-mount")
+    assert (check["status"], check["finding"]) == ("fail", "project-tampered"), shown(found)
+    assert found["seconds"] < 15

@@ -119,7 +119,8 @@ OTHER = read("other-web-1", COMPOSE | {"com.docker.compose.project.working_dir":
 FOREIGN = read("foreign")
 PROBE = read("claudy-probe-0", {"claudy.probe": "x"})
 MADE_FROM_ONE = read("db-2", {"claudy.probe": "x"})
-ALL = (BOX, COPY, GUARDED, INSIDE, OUTSIDE, OTHER, FOREIGN, PROBE, MADE_FROM_ONE)
+DOCTOR = read("claudy-doctor-0", {"claudy.doctor": "0", "claudy.project": "/p"})
+ALL = (BOX, COPY, GUARDED, INSIDE, OUTSIDE, OTHER, FOREIGN, PROBE, MADE_FROM_ONE, DOCTOR)
 
 
 def test_what_is_whose() -> None:

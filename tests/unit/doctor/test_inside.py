@@ -23,11 +23,12 @@ from claudy.doctor.checks import (
     tools,
     user,
 )
-from claudy.doctor.inside import Inside, _parse, thrown_away
+from claudy.doctor.inside import Inside, _parse, _read, thrown_away
 from claudy.sandbox.plan import Mount, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from claudy.doctor.context import Context
     from claudy.doctor.model import Outcome
@@ -183,6 +184,7 @@ def test_healthy(check: Any) -> None:
             "snap-confined",
         ),
         (bind_mount.run, {"content": "", "written": None}, "fail", "project-not-visible"),
+        (bind_mount.run, {"content": "", "tampered": True}, "fail", "project-tampered"),
         (
             bind_mount.run,
             {"content": "", "answers": {"written": None, "unwritten": "Permission denied"}},
@@ -284,6 +286,19 @@ def test_only_lines_of_the_script_count() -> None:
     assert _parse(output, TOKEN) == {"user": "1:1 1", "end": "end"}
 
 
+def test_only_a_file_is_read_of_what_is_in_the_project(tmp_path: Path) -> None:
+    """Not where a link leads, and nobody waits for a pipe."""
+    mine = (os.getuid(), os.getgid())
+    (tmp_path / "file").write_text(TOKEN)
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "directory").mkdir()
+    assert _read(str(tmp_path / "file")) == (mine, TOKEN)
+    assert _read(str(tmp_path / "none")) == (None, "")
+    for odd in ("link", "pipe", "directory"):
+        assert _read(str(tmp_path / odd)) == (mine, "not a file")
+
+
 def test_the_script_is_a_posix_shells() -> None:
     import subprocess
     from importlib.resources import files
@@ -304,6 +319,7 @@ def test_parts_of_the_project_are_not_mounted_by_doctor() -> None:
     plan = thrown_away(Plan("n", "i", "0:0", mounts=mounts), "claudy-doctor-0", "/p")
     assert [mount.target for mount in plan.mounts] == ["/workspace", "/y", "/home/me"]
     assert plan.mounts[-1].source == ""
+    assert dict(plan.labels)["claudy.project"] == "/p"  # the guard holds it still by that
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,25 @@ def narrow(
     return shown
 
 
+ORDERS = "\x1b]0;title\x07\x1b[2J\nok    forged"
+WICKED = result("tools", fail(Finding("x", ORDERS, f"do {ORDERS}"), f"why {ORDERS}"))
+
+
+def test_what_an_image_says_gives_the_terminal_no_orders(
+    narrow: Callable[[Callable[[PrettyWriter], None]], list[str]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    PlainWriter(Console({})).result(WICKED)
+    plain = capfd.readouterr().out
+    assert plain.count("\\x1b[2J\\nok") == 3
+    assert len(plain.splitlines()) == 3
+    pretty = "\n".join(narrow(lambda writer: writer.result(WICKED)))
+    for shown in (plain, pretty):
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+    assert not [line for line in pretty.splitlines() if line.startswith("ok")]
+
+
 def test_every_id_is_readable_on_a_terminal(
     narrow: Callable[[Callable[[PrettyWriter], None]], list[str]],
 ) -> None:

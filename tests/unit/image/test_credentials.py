@@ -20,6 +20,9 @@ read -r server
 case $server in
   registry.example:5000) echo '{"Username": "jane", "Secret": "from the helper"}' ;;
   token.example) echo '{"Username": "<token>", "Secret": "a token"}' ;;
+  empty.example) echo '{}' ;;
+  list.example) echo '[]' ;;
+  words.example) echo 'nothing here' ;;
   broken.example) echo "the key ring is locked"; exit 1 ;;
   *) echo "credentials not found in native keychain"; exit 1 ;;
 esac
@@ -95,6 +98,9 @@ def test_a_helper_that_knows_nothing_leaves_it_to_the_file(env: dict[str, str]) 
     [
         ({"credsStore": "test"}, "broken.example", "the key ring is locked"),
         ({"credsStore": "gone"}, REGISTRY, "docker-credential-gone not installed"),
+        ({"credsStore": "test"}, "empty.example", "docker-credential-test gives an answer that"),
+        ({"credsStore": "test"}, "list.example", "docker-credential-test gives an answer that"),
+        ({"credsStore": "test"}, "words.example", "docker-credential-test gives an answer that"),
     ],
 )
 def test_a_helper_that_fails_is_an_error_that_says_why(
@@ -104,3 +110,20 @@ def test_a_helper_that_fails_is_an_error_that_says_why(
     with pytest.raises(RegistryDenied, match=why) as error:
         registry_auth(registry, env)
     assert error.value.hint == f"docker login {registry}"
+
+
+@pytest.mark.parametrize(
+    "content", [{"credsStore": "x/evil"}, {"credHelpers": {REGISTRY: "x/evil"}}]
+)
+def test_a_helper_is_not_looked_up_from_the_current_directory(
+    env: dict[str, str], content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = tmp_path / "docker-credential-x/evil"
+    evil.parent.mkdir()
+    evil.write_text("#!/bin/sh\n: >ran\necho '{}'\n")
+    evil.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    configure(env, **content)
+    with pytest.raises(RegistryDenied, match="'x/evil' is not the name of a helper"):
+        registry_auth(REGISTRY, env)
+    assert not (tmp_path / "ran").exists()

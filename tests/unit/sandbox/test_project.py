@@ -119,3 +119,29 @@ def test_what_is_too_wide() -> None:
     for path in ("/srv", "/run", "/srv/claudy-0"):
         assert "what they trust" in too_wide(project(path), "/root", trusted)
     assert not too_wide(project("/srv/app"), "/root", trusted)
+
+
+def test_what_leads_through_the_project_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path.resolve()
+    for name in ("project/inside", "outside", "home"):
+        (top / name).mkdir(parents=True)
+    (top / "project/file").touch()
+    (top / "outside/file").touch()
+    (top / "project/away").symlink_to("../outside")
+    (top / "project/gone").symlink_to("../nowhere")
+    (top / "home/file").symlink_to("../project/file")
+    (top / "home/through").symlink_to("../project/away")
+    (top / "home/loop").symlink_to("loop")
+    (top / "home/project").symlink_to(top / "project")
+    project = Project(str(top / "project"), "x-01234567", 0, 0)
+    for bad in (
+        "home/file", "home/through/file", "home/through", "home/project/none/yet",
+        "project/away/file", "project/gone", "outside/../project/file",
+    ):  # fmt: skip
+        assert "what they trust" in too_wide(project, "", [str(top / bad)]), bad
+    for good in ("outside/file", "home/none", "home/loop", "projects", "outside/../home"):
+        assert not too_wide(project, "", [str(top / good)]), good
+    monkeypatch.chdir(project.path)
+    assert "what they trust" in too_wide(project, "", ["settings.toml"])
