@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claudy.guard.paths import DOCKER_SOCKETS
+from claudy.guard.policy.create import is_network_file
 from claudy.guard.policy.references import VOLUME_NAME
 from claudy.guard.refusal import invalid, refused
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from claudy.guard.options import Settings
     from claudy.guard.paths import Workspace
 
-_NETWORK_FILES = {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}
 SUBPATH_API = (1, 45)
+RECURSIVE_API = (1, 44)  # from here on what is below a read-only mount is read-only
 _MODES = frozenset({"ro", "rw", "nocopy", "cached", "delegated", "consistent", "rprivate", ""})
 
 
@@ -126,6 +126,13 @@ def plan(
     result = Plan([], [], {}, [], [], uses_workspace=False)
     uses_workspace = False
     for want in sources:
+        # It would be the next one's of the same network too, for whom nobody counts it as used.
+        if want.kind != "tmpfs" and is_network_file(want.target):
+            raise refused(
+                f"a mount at {want.target} is refused: it is handed on to those that join the "
+                "container's network",
+                "Copy it when the container starts, or use --add-host, --dns and --hostname.",
+            )
         if want.kind == "tmpfs":
             result.mounts.append(_without_source(want))
         elif want.kind == "volume":
@@ -138,21 +145,11 @@ def plan(
             uses_workspace = True
             found = workspace.resolve(want.source, create=want.create)
             if found.relative:
-                if api < SUBPATH_API and _is_network_file(want.target):
-                    raise refused(
-                        f"{want.target} can't be mounted from the workspace on this engine",
-                        "Copy it when the container starts, or use --add-host and --dns.",
-                    )
                 result.below.append(found.relative)
             result.mounts.append(_bind(want, workspace, found.relative, api=api, volume=volume))
         else:
             raise invalid("a mount without a type")
     return result._replace(uses_workspace=uses_workspace)
-
-
-def _is_network_file(target: str) -> bool:
-    """Whether the daemon takes the source for its own file: other containers get it by its path."""
-    return "/" + posixpath.normpath(target).strip("/") in _NETWORK_FILES
 
 
 def keep_as_it_is(plan: Plan, volume: str) -> None:
@@ -211,6 +208,11 @@ def _bind(
         for name, value in ((want.options or {}).get("BindOptions") or {}).items()
         if name != "CreateMountpoint"
     }
+    if workspace.read_only and kept.get("ReadOnlyNonRecursive"):
+        raise refused(
+            "ReadOnlyNonRecursive is refused: the project is read-only, with what is mounted in it",
+            "Leave it out.",
+        )
     source = f"{workspace.host}/{relative}" if relative else workspace.host
     bind = {"Type": "bind", "Source": source, **base}
     return {**bind, "BindOptions": kept} if kept else bind

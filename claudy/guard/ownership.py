@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FULL_ID = re.compile(r"[0-9a-f]{64}")
 PREDEFINED = ("bridge", "none", "host")
 OK = 200
+_CHECKED_CACHES = (1, 44)
 
 
 class Objects:
@@ -75,11 +76,12 @@ class Objects:
     # -- networks and volumes ----------------------------------------------------------------
 
     def network(self, ref: str) -> str:
-        """Return the name or full id of an owned or predefined network."""
+        """Return the name or full id of an owned network; the name of a predefined one."""
         found = self._network(ref)
         if found is None:
             raise missing("network", ref)
-        return ref if found["Name"] == ref else str(found["Id"])
+        by_name = found["Name"] == ref or found["Name"] in PREDEFINED
+        return str(found["Name"] if by_name else found["Id"])
 
     def network_id(self, ref: str) -> str:
         """Return the full id of an owned network; empty: it is a predefined one.
@@ -141,6 +143,14 @@ class Objects:
         if self._own_only and not self.image_is_visible(self.image_id(ref)):
             raise missing("image", ref)
         return ref
+
+    @property
+    def checks_caches(self) -> bool:
+        """Whether the classic builder takes only what was built here from a named cache.
+
+        Older ones take any image that says it was built so (CVE-2024-24557).
+        """
+        return self._daemon.newest >= _CHECKED_CACHES
 
     def image_is_visible(self, full: str) -> bool:
         """Whether the sandbox may see an image; one that is not there is the daemon's to report."""

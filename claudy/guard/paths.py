@@ -72,7 +72,8 @@ class Workspace:
 
         Args:
             path: absolute path.
-            create: make missing directories, as the daemon does for `-v`.
+            create: make missing directories, as the daemon does for `-v`; not in a read-only
+                project.
 
         Raises:
             Denied: it is outside, leaves through a link, is missing or not mountable.
@@ -82,7 +83,7 @@ class Workspace:
             raise refused(f"the bind source {path[:200]} is outside the workspace", _ELSEWHERE)
         try:
             with _Walk(self, path) as walk:
-                return walk.go(rest, create=create)
+                return walk.go(rest, create=create and not self.read_only)
         except OSError as error:
             raise Denied(
                 BAD_REQUEST, f"claudy guard: the bind source {path[:200]}: {error.strerror}."

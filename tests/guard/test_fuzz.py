@@ -87,6 +87,7 @@ class Nobody:
 
     budget = Budget()
     all_interfaces = False
+    checks_caches = True
 
     def container(self, ref: str) -> str:
         raise Denied(404, ref)

@@ -45,6 +45,9 @@ def create(x: Exchange) -> None:
     for volume in plan.volumes:
         ensure_volume(x, volume)
     version = x.version
+    if plan.uses_workspace and x.services.workspace.read_only:
+        # For an older request the daemon would leave what is mounted in the project writable.
+        version = max(version, min(x.daemon.newest, mounts.RECURSIVE_API))
     if any(
         m["Type"] == "volume" and m.get("VolumeOptions", {}).get("Subpath") for m in plan.mounts
     ):

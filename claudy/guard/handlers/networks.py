@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from claudy.guard import strictjson, views
+from claudy.guard import neighbours, strictjson, views
 from claudy.guard.handlers import pruning
 from claudy.guard.handlers.making import marks, new_token
 from claudy.guard.ownership import PREDEFINED
@@ -15,8 +14,6 @@ from claudy.guard.policy.objects import connect_body, disconnect_body, network_b
 from claudy.guard.refusal import BAD_REQUEST, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from claudy.guard.exchange import Exchange
 
 _FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
@@ -43,64 +40,20 @@ def create_network(x: Exchange) -> None:
 
 
 def require_apart(subnet: str) -> None:
-    """Refuse a subnet that overlaps a route of the host: it would take traffic from it."""
+    """Refuse a subnet with what this machine uses in it: it would take that traffic over."""
     if not subnet:
         return
     wanted = ipaddress.ip_network(subnet)
-    if not others_are_seen():
+    if not neighbours.are_seen():
         raise refused(
             f"whether the subnet {subnet} is free can't be seen from here", "Leave the subnet out."
         )
-    for route in host_routes():
-        if wanted.version == route.version and wanted.overlaps(route):
+    for net, what in neighbours.all_of():
+        if wanted.version == net.version and wanted.overlaps(net):
             raise refused(
-                f"the subnet {subnet} overlaps {route}, which this machine uses",
+                f"the subnet {subnet} overlaps {net}, {what}",
                 "Leave the subnet out, or take another.",
             )
-
-
-def others_are_seen() -> bool:
-    """Whether this process is in a network at all; a sidecar is in none."""
-    try:
-        return any(name != "lo" for name in os.listdir("/sys/class/net"))
-    except OSError:
-        return False
-
-
-def host_routes() -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Yield the networks that this machine has a route to, except the default."""
-    yield from _routes_4()
-    yield from _routes_6()
-
-
-def _routes_4() -> Iterator[ipaddress.IPv4Network]:
-    try:
-        with open("/proc/net/route", encoding="ascii") as file:
-            rows = [line.split() for line in file][1:]
-    except OSError:
-        return
-    for row in rows:
-        address = int.from_bytes(bytes.fromhex(row[1]), "little")
-        mask = int.from_bytes(bytes.fromhex(row[7]), "little")
-        if mask:
-            yield ipaddress.IPv4Network((address, mask.bit_count()))
-        gateway = int.from_bytes(bytes.fromhex(row[2]), "little")
-        if gateway:
-            yield ipaddress.IPv4Network((gateway, 32))
-
-
-def _routes_6() -> Iterator[ipaddress.IPv6Network]:
-    """See linux/net/ipv6/route.c, `rt6_info_route`: target, its prefix, source, its prefix, hop."""
-    try:
-        with open("/proc/net/ipv6_route", encoding="ascii") as file:
-            rows = [line.split() for line in file]
-    except OSError:
-        return
-    for row in rows:
-        if prefix := int(row[1], 16):
-            yield ipaddress.IPv6Network((bytes.fromhex(row[0]), prefix))
-        if int(row[4], 16):
-            yield ipaddress.IPv6Network((bytes.fromhex(row[4]), 128))
 
 
 def networks(x: Exchange) -> None:

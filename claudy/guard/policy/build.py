@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from claudy.guard import strictjson
 from claudy.guard.policy.create import ULIMIT
-from claudy.guard.policy.references import image_name, is_image_ref, network_mode
+from claudy.guard.policy.references import image_name, is_image_ref
 from claudy.guard.policy.rules import (
     DROP,
     Field,
@@ -21,6 +21,7 @@ from claudy.guard.policy.rules import (
     switch,
     text,
 )
+from claudy.guard.refusal import refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,21 +43,34 @@ def _json(rule: Rule) -> Callable[[str, Context], Any]:
     return check
 
 
-def build_network(value: str, context: Context) -> Any:
-    """Allow default, none and owned networks; of steps, which nobody owns, no container's."""
-    if value.startswith("container:"):
+# What a step gets from names and networks is no part of what the classic builder's cache knows it
+# by: the host's next build with the same line would be given the layers that were made with them.
+
+
+def build_network(value: str, _: Context) -> Any:
+    """Allow default, bridge and none."""
+    if value not in {"", "default", "bridge", "none"}:
         raise No(repr(value)[:60])
-    if not value:
-        return DROP
-    network_mode(value, context)
-    return value if value in {"default", "bridge", "none"} else context.network_id(value) or value
+    return value or DROP
 
 
-def cache_from(value: Any, context: Context) -> str:
-    """Allow images that the sandbox can see."""
+def extra_hosts(value: str, _: Context) -> Any:
+    """Allow none: BuildKit's cache knows of them."""
+    if value:
+        raise refused(
+            "--add-host is refused with the classic builder: its cache, which is the host's too, "
+            "does not tell such layers apart",
+            "Use BuildKit: DOCKER_BUILDKIT=1.",
+        )
+    return DROP
+
+
+def cache_from(value: Any, context: Context) -> Any:
+    """Allow images that the sandbox can see, on engines whom they can't deceive."""
     if not isinstance(value, str) or not is_image_ref(value):
         raise No(repr(value)[:60])
-    return context.visible_image(value)
+    image = context.visible_image(value)
+    return image if context.checks_caches else DROP
 
 
 def zero(value: str, _: Context) -> Any:
@@ -95,13 +109,16 @@ BUILD = (
     Field(
         "cachefrom",
         _json(nullable(items(cache_from))),
-        "images that the sandbox can see",
-        "others' layers",
+        "images that the sandbox can see; dropped before API 1.44",
+        "others' layers; older engines believe what an image says of its layers",
     ),
     Field(
-        "networkmode", build_network, "default, bridge, none, own networks", "the host's network"
+        "networkmode",
+        build_network,
+        "default, bridge, none",
+        "the host's network; and layers made in an own one would be in the host's cache",
     ),
-    Field("extrahosts", line(512), "any"),
+    Field("extrahosts", extra_hosts, "empty", "such layers would be in the host's cache"),
     Field("target", line(256), "any"),
     Field("platform", text(r"[A-Za-z0-9/_.,-]{0,100}"), "a platform"),
     Field("version", only("", "1"), "1", "version 2 goes through the mediated BuildKit"),

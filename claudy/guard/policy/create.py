@@ -5,6 +5,7 @@ Fields as in moby's api/types/container of v20.10 to v28.5 (API 1.41 to 1.51).
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ from claudy.guard.policy.rules import (
 )
 
 if TYPE_CHECKING:
-    from claudy.guard.policy.rules import Context
+    from claudy.guard.policy.rules import Context, Rule
 
 DEFAULT_CAPS = frozenset(
     [
@@ -72,14 +73,25 @@ _ULIMITS = [
     "sigpending",
     "stack",
 ]
+_NETWORK_FILES = {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname"}
 _NET_SYSCTL = re.compile(r"net\.[a-z0-9_.-]+")
 _TMPFS = re.compile(
     r"(?:r[ow]|(?:no)?exec|(?:no)?suid|nodev|(?:size|mode|uid|gid|nr_inodes|nr_blocks)=[0-9a-z%]+)"
 )
 _SMALL = re.compile(r"(?:[0-9]{1,4}[kK]|[0-9]{1,7}|(?:[0-9]|1[0-6])[mM])(?:i?[bB])?")
 _PORT = r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?"
+_LONGEST_STOP = 600
 _SECONDS = integer(0, 2**62)
 _CAP = r"(?:CAP_|cap_)?[A-Za-z_]{2,40}"
+
+
+def is_network_file(target: str) -> bool:
+    """Whether the daemon takes a mount for a file of the container's network.
+
+    Who joins that network gets, at each start, whatever is at the source's path by then, writable,
+    and does not count as a user of the volume that it was.
+    """
+    return "/" + posixpath.normpath(target).strip("/") in _NETWORK_FILES
 
 
 def cap_add(value: Any, _: Context) -> list[str]:
@@ -113,6 +125,18 @@ def tmpfs_options(value: Any, _: Context) -> str:
     if not isinstance(value, str) or not all(_TMPFS.fullmatch(o) for o in value.split(",") if o):
         raise No(repr(value)[:60])
     return value
+
+
+def not_the_hosts(rule: Rule) -> Rule:
+    """Return a rule of networks that does not take the host's by its id either."""
+
+    def check(value: Any, context: Context) -> str:
+        found: str = rule(value, context)
+        if found == "host":
+            raise No(repr(value)[:60])
+        return found
+
+    return check
 
 
 def restart_name(value: Any, _: Context) -> str:
@@ -156,10 +180,19 @@ def quota(value: Any, context: Context) -> Any:
     return DROP if context.budget.nano_cpus else integer(-1)(value, context)
 
 
+def stop_timeout(value: Any, context: Context) -> int:
+    """Allow ten minutes; longer ones, and -1 for ever, become that.
+
+    An engine that is stopped waits for the longest of all containers.
+    """
+    seconds: int = integer(-1, 2**31)(value, context)
+    return min(seconds, _LONGEST_STOP) if seconds >= 0 else _LONGEST_STOP
+
+
 def volumes(value: Any, context: Context) -> str:
     """Allow an absolute path: an anonymous volume."""
     checked: str = line()(value, context)
-    if not checked.startswith("/") or ":" in checked:
+    if not checked.startswith("/") or ":" in checked or is_network_file(checked):
         raise No(repr(checked[:60]))
     return checked
 
@@ -189,7 +222,12 @@ CONFIG = (
     Field("Healthcheck", struct(HEALTH, "Healthcheck."), "its fields"),
     Field("ArgsEscaped", flag, "any", "of Windows; without effect here"),
     Field("Image", used_image, "an image that `docker images` shows", "visibility"),
-    Field("Volumes", mapping(volumes, only({})), "absolute paths", "anonymous volumes are new"),
+    Field(
+        "Volumes",
+        mapping(volumes, only({})),
+        "absolute paths, not the network's files",
+        "anonymous volumes are new",
+    ),
     Field("WorkingDir", line(), "any"),
     Field("Entrypoint", words, "any"),
     Field("NetworkDisabled", flag, "any"),
@@ -197,7 +235,9 @@ CONFIG = (
     Field("OnBuild", nothing, "empty", "only images have it"),
     Field("Labels", labels, "any but claudy.*", "claudy's own labels say what it made"),
     Field("StopSignal", text(r"[A-Z0-9+]{0,20}"), "a signal"),
-    Field("StopTimeout", integer(-1, 2**31), "any"),
+    Field(
+        "StopTimeout", stop_timeout, "up to 600; more becomes 600", "the engine's own stop waits"
+    ),
     Field("Shell", words, "any"),
 )
 
@@ -207,7 +247,7 @@ BIND_OPTIONS = (
     ),
     Field("NonRecursive", flag, "any"),
     Field("CreateMountpoint", flag, "any", "the guard makes it, inside the workspace"),
-    Field("ReadOnlyNonRecursive", flag, "any"),
+    Field("ReadOnlyNonRecursive", flag, "any; false where the project is read-only"),
     Field("ReadOnlyForceRecursive", flag, "any"),
 )
 
@@ -237,7 +277,7 @@ MOUNT = (
         "npipe, cluster and image are not needed",
     ),
     Field("Source", line(), "the workspace, the Docker socket, own volumes", "see paths"),
-    Field("Target", line(), "any"),
+    Field("Target", line(), "any but /etc/hosts, resolv.conf and hostname", "they are handed on"),
     Field("ReadOnly", flag, "any"),
     Field(
         "Consistency",
@@ -326,7 +366,7 @@ NETWORKING = (
     Field(
         "EndpointsConfig",
         mapping(
-            network_name,
+            not_the_hosts(network_name),
             lambda v, c: {} if v is None else struct(ENDPOINT, "EndpointsConfig.")(v, c),
         ),
         "own networks, bridge",
@@ -387,7 +427,7 @@ HOST_CONFIG = (
     Field("LogConfig", struct(LOG_CONFIG, "LogConfig."), "json-file, local, none"),
     Field(
         "NetworkMode",
-        network_mode,
+        not_the_hosts(network_mode),
         "default, bridge, none, own networks, container: of owned",
         "the host's network reaches all that listens on the host",
     ),
@@ -431,7 +471,12 @@ HOST_CONFIG = (
     ),
     Field("StorageOpt", nothing, "empty", "options of the host's storage driver"),
     Field("ShmSize", capped("memory"), "within the budget"),
-    Field("Sysctls", mapping(sysctl, line(256)), "net.*", "others are not the container's own"),
+    Field(
+        "Sysctls",
+        mapping(sysctl, text(r"[\t -~]*", 256)),
+        "net.*",
+        "others are not the container's own",
+    ),
     Field("Runtime", only("", "runc"), "runc", "other runtimes have other walls"),
     Field("Isolation", only("", "default"), "default", "of Windows"),
     Field("MaskedPaths", null, "null", "an empty list unmasks the kernel's files"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claudy.guard.policy.build import BUILD
 from claudy.guard.policy.references import is_image_ref
-from claudy.guard.policy.rules import Field, No, line, number, only, switch, text
+from claudy.guard.policy.rules import Field, No, line, lines, number, only, switch, text
 
 if TYPE_CHECKING:
     from claudy.guard.policy.rules import Context
@@ -73,7 +73,7 @@ _REPO = (
     Field("repo", _image_query, "a name"),
     Field("tag", text(r"[A-Za-z0-9_.:-]{0,200}"), "a tag"),
 )
-_CHANGES = Field("changes", line(16384), "any")
+_CHANGES = Field("changes", lines(16384), "any")
 _PATH = Field("path", line(), "a path in the container")
 _SIZE_FLAG = Field("size", switch, "any")
 
@@ -342,7 +342,7 @@ ENDPOINTS = (
             Field("fromImage", line(512), "a reference"),
             Field("fromSrc", only("", "-"), "-", "the daemon would fetch from the host's network"),
             *_REPO,
-            Field("message", line(1024), "any"),
+            Field("message", lines(1024), "any"),
             _PLATFORM,
             _CHANGES,
         ),
@@ -400,7 +400,7 @@ ENDPOINTS = (
         (
             Field("container", line(256), "owned"),
             *_REPO,
-            Field("comment", line(1024), "any"),
+            Field("comment", lines(1024), "any"),
             Field("author", line(1024), "any"),
             Field("pause", switch, "any"),
             _CHANGES,

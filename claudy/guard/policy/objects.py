@@ -32,6 +32,7 @@ _PRIVATE = tuple(
     ipaddress.ip_network(net)
     for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
+_WIDEST = {4: 16, 6: 48}
 _NET_OPTIONS = (
     "com.docker.network.driver.mtu|com.docker.network.bridge.enable_icc|"
     "com.docker.network.bridge.enable_ip_masquerade|com.docker.network.enable_ipv6"
@@ -39,13 +40,18 @@ _NET_OPTIONS = (
 
 
 def private_subnet(value: Any, _: Context) -> str:
-    """Allow a subnet of the private ranges; routes of the host are checked when it is made."""
+    """Allow a part of the private ranges that is not too large.
+
+    What the host has there is checked when it is made; the larger, the more it has not seen.
+    """
     try:
         net = ipaddress.ip_network(value)
     except (ValueError, TypeError) as error:
         raise No(repr(value)[:60]) from error
     if not any(net.version == wide.version and net.subnet_of(wide) for wide in _PRIVATE):  # type: ignore[arg-type]
         raise No(repr(value)[:60])
+    if net.prefixlen < _WIDEST[net.version]:
+        raise No(f"larger than /{_WIDEST[net.version]}")
     return str(net)
 
 
@@ -88,7 +94,10 @@ def _tmpfs_volume(value: Any, context: Context) -> dict[str, str]:
 
 _IPAM_CONFIG = (
     Field(
-        "Subnet", private_subnet, "a private subnet", "another would take addresses from the host"
+        "Subnet",
+        private_subnet,
+        "a private subnet, up to /16 or IPv6 /48",
+        "another would take addresses from the host",
     ),
     Field("IPRange", private_subnet, "a private range"),
     Field("Gateway", text(r"[0-9A-Fa-f:.]{0,39}"), "an address; the daemon wants it inside"),
@@ -111,7 +120,7 @@ NETWORK = (
     Field("Scope", only("", "local"), "local", "swarm is not allowed"),
     Field("EnableIPv4", flag, "any"),
     Field("EnableIPv6", flag, "any"),
-    Field("IPAM", struct(_IPAM, "IPAM."), "private subnets"),
+    Field("IPAM", struct(_IPAM, "IPAM."), "private subnets up to /16, IPv6 /48"),
     Field("Internal", flag, "any"),
     Field("Attachable", flag, "any"),
     Field("Ingress", only(False), "false", "swarm is not allowed"),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     Rule = Callable[[Any, "Context"], Any]
 
 MAX_TEXT = 128 * 1024
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _TRUE, _FALSE = (
     {"1", "true", "True", "TRUE", "yes"},
     {"", "0", "false", "False", "FALSE", "no", "none"},
@@ -44,6 +45,11 @@ class Context(Protocol):
 
     budget: Budget
     all_interfaces: bool
+
+    @property
+    def checks_caches(self) -> bool:
+        """Whether the classic builder takes only what was built here from a named cache."""
+        ...
 
     def container(self, ref: str) -> str:
         """Return the full id of an owned container."""
@@ -176,6 +182,17 @@ def line(limit: int = 4096) -> Rule:
     def check(value: Any, _: Context) -> str:
         if not isinstance(value, str) or len(value) > limit or _CONTROL.search(value):
             raise No("not a line of text")
+        return value
+
+    return check
+
+
+def lines(limit: int) -> Rule:
+    """Return the rule of a text with line ends and tabs, but without other control characters."""
+
+    def check(value: Any, _: Context) -> str:
+        if not isinstance(value, str) or len(value) > limit or _IN_LINES.search(value):
+            raise No("not lines of text")
         return value
 
     return check
