@@ -7,10 +7,10 @@ without any tag. Tags are put on afterwards, one by one.
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import re
+import secrets
 import tarfile
 import zlib
 from lzma import LZMAError
@@ -20,7 +20,7 @@ from claudy.guard import strictjson
 from claudy.guard.refusal import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from typing import Self
 
 MAX_MEMBERS = 20_000
@@ -72,12 +72,12 @@ class Parcel:
             self._members = list(itertools.islice(self._tar, MAX_MEMBERS + 1))
         except (tarfile.TarError, EOFError, OSError, MemoryError, zlib.error, LZMAError) as error:
             raise invalid("the archive can't be read") from error
+        self._named = {self._key(member.name): member for member in self._members}
         self._check()
         self._manifest = self._read_manifest()
 
     def _check(self) -> None:
-        names = [self._key(member.name) for member in self._members]
-        if len(names) > MAX_MEMBERS or len(set(names)) != len(names):
+        if len(self._members) > MAX_MEMBERS or len(self._named) != len(self._members):
             raise invalid("the archive has too many members, or one twice")
         for member in self._members:
             plain = member.isreg() or member.isdir() or (member.issym() and self._inside(member))
@@ -107,8 +107,8 @@ class Parcel:
         return found
 
     def _content(self, name: str) -> bytes:
-        member = next((m for m in self._members if self._key(m.name) == name and m.isreg()), None)
-        if member is None:
+        member = self._named.get(name)
+        if member is None or not member.isreg():
             raise invalid(f"the archive has no {name}; only `docker save` archives are loaded")
         if member.size > MAX_META:
             raise invalid(f"{name} is too large")
@@ -123,28 +123,43 @@ class Parcel:
     def repacked(self, number: int) -> Iterator[bytes]:
         """Yield one image as an archive of its own, without tags and without what could carry them.
 
+        Nothing in it has a name of the client's, which could be one that means something to the
+        daemon: containerd takes tags from an `index.json` beside an `oci-layout`. The names are new
+        each time, because containerd goes on with what was begun under the same one.
+
         Args:
             number: which of the images.
+
+        Raises:
+            Denied: 400, a part of the image is missing.
         """
-        entry = {**self._manifest[number], "RepoTags": None}
-        yield from _file("manifest.json", json.dumps([entry]).encode())
-        wanted = self._parts(entry)
-        for member in self._members:
-            name = self._key(member.name)
-            if name not in wanted:
-                continue
-            yield _header(member, name)
-            if member.isreg():
+        entry = self._manifest[number]
+        layers = entry.get("Layers") or []
+        if not isinstance(layers, list):
+            raise invalid("manifest.json has malformed layers")
+        parts = [self._part(name) for name in (entry.get("Config"), *layers)]
+        token = secrets.token_hex(8)
+        # Legacy archives have a layer once, and links to it.
+        names = {name: f"{token}-{count}" for count, name in enumerate(dict.fromkeys(parts))}
+        config, *found = (names[name] for name in parts)
+        manifest = [{"Config": config, "RepoTags": None, "Layers": found}]
+        yield from _file("manifest.json", json.dumps(manifest).encode())
+        for key, member in self._named.items():
+            if key in names:
+                yield _header(names[key], member.size)
                 yield from self._data(member)
         yield b"\0" * 1024
 
-    def _parts(self, entry: Mapping[str, object]) -> set[str]:
-        """Return the names of an image's config and layers, and of what these are links to."""
-        layers = entry.get("Layers")
-        listed = layers if isinstance(layers, list) else []
-        names = {self._key(str(name)) for name in (entry.get("Config"), *listed)}
-        links = {self._key(one.name): one.linkname for one in self._members if one.issym()}
-        return names | {links[name].removeprefix("../") for name in names & links.keys()}
+    def _part(self, name: object) -> str:
+        """Return the name of the file that a config's or layer's name leads to."""
+        wanted = self._key(str(name))
+        member = self._named.get(wanted)
+        if member and member.issym():
+            wanted = member.linkname.removeprefix("../")
+            member = self._named.get(wanted)
+        if not member or not member.isreg():
+            raise invalid(f"the archive has no {wanted[:100]!r}")
+        return wanted
 
     def _data(self, member: tarfile.TarInfo) -> Iterator[bytes]:
         file = self._tar.extractfile(member)
@@ -158,19 +173,12 @@ class Parcel:
         yield b"\0" * (-member.size % 512)
 
 
-def _header(member: tarfile.TarInfo, name: str) -> bytes:
-    fresh = tarfile.TarInfo(name)
-    fresh.size = member.size if member.isreg() else 0
-    fresh.type = tarfile.REGTYPE if member.isreg() else member.type
-    fresh.linkname = member.linkname if member.issym() else ""
-    fresh.mode = 0o755 if member.isdir() else 0o644
-    fresh.mtime = int(member.mtime)
-    return fresh.tobuf(tarfile.PAX_FORMAT)
+def _header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    return member.tobuf(tarfile.PAX_FORMAT)
 
 
 def _file(name: str, data: bytes) -> Iterator[bytes]:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    member.mode = 0o644
-    yield member.tobuf(tarfile.PAX_FORMAT)
-    yield io.BytesIO(data).getvalue() + b"\0" * (-len(data) % 512)
+    yield _header(name, len(data))
+    yield data + b"\0" * (-len(data) % 512)

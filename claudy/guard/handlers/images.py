@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import strictjson, views
@@ -12,11 +13,15 @@ from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import BAD_REQUEST, Denied, invalid, missing, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.guard.daemon import Answer
     from claudy.guard.exchange import Exchange
 
 _FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
 _LOADED = "Loaded image ID: "
 REMOVING = "images.lock"
+_DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})")
 _LINK_LOCAL = ("169.254.", "[fe80", "metadata.")
 
 
@@ -63,7 +68,16 @@ def push(x: Exchange) -> None:
     x.client.read_body()
     headers = _auth(x) or {"X-Registry-Auth": "e30="}
     name, _, label = wanted.rpartition(":")
-    x.reply(x.open(path=f"/images/{name}/push", query=[("tag", label)], headers=headers))
+    before = tags.all_images(x)
+    answer = x.open(path=f"/images/{name}/push", query=[("tag", label)], headers=headers)
+    if answer.status >= BAD_REQUEST:
+        x.reply(answer)
+        return
+    with answer:
+        for entry in _streamed(x, answer):
+            if pushed := (entry.get("aux") or {}).get("Digest"):
+                tags.record_digest(x, f"{name}@{pushed}", before)
+        x.client.end_chunks()
 
 
 def remove_image(x: Exchange) -> None:
@@ -96,37 +110,34 @@ def _remove_image(x: Exchange) -> None:
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(found))
         return
-    for entry in found or []:
-        if "Deleted" in entry:
-            x.ledger.remove("images", entry["Deleted"])
-        if "Untagged" in entry:
-            x.ledger.remove("tags", entry["Untagged"])
+    tags.forget(x, found)
     x.reply_json(answer, found)
 
 
 def _require_own_tags(x: Exchange, image: str) -> None:
-    """Refuse to delete an image by id under a tag that the host put on it meanwhile."""
+    """Refuse to delete an image by id under a name that the host gave it meanwhile."""
     _, found = x.daemon.json("GET", f"/images/{image}/json")
-    for name in (found or {}).get("RepoTags") or []:
-        if (x.ledger.get("tags", name) or {}).get("image") != image:
-            raise tags.taken(name)
+    for name in tags.names_of_others(x, found or {}):
+        raise tags.taken(name)
 
 
 def _require_removable(x: Exchange, image: str, tag: str) -> None:
-    """Refuse to delete a tag of the host, or one without which the host's image goes, too.
+    """Refuse to delete a tag of the host, or one with which more of the host's goes.
 
-    An image without a name is removed. With the last tag in a repository go the digests that it was
-    pulled by.
+    With the last tag in a repository go the digests that the image was pulled by from there, and an
+    image without a name is removed.
     """
     if not x.objects.tag_is_free(tag):
         raise refused(f"the tag {tag} is the host's", "Remove it on the host.")
-    if x.ledger.owns("images", image):
-        return
     _, found = x.daemon.json("GET", f"/images/{image}/json")
-    others = [name for name in (found or {}).get("RepoTags") or [] if name != tag]
+    left = [name for name in tags.names(found or {}) if name != tag]
     repository = tag.rpartition(":")[0]
-    digests = [str(name).partition("@")[0] for name in (found or {}).get("RepoDigests") or []]
-    if not others and all(name == repository for name in digests):
+    if not any("@" not in name and name.rpartition(":")[0] == repository for name in left):
+        going = {name for name in left if name.partition("@")[0] == repository}
+        for name in going.intersection(tags.names_of_others(x, found or {})):
+            raise refused(f"{name} is the host's and would go with {tag}", "Remove it on the host.")
+        left = [name for name in left if name not in going]
+    if not left and not x.ledger.owns("images", image):
         raise refused(f"the image is the host's and would go with {tag}", "Remove it on the host.")
 
 
@@ -163,55 +174,90 @@ def _pull(x: Exchange) -> None:
         raise invalid(f"invalid reference format: {ref[:200]}")
     _require_registry(ref)
     tags.require_plain(ref)
-    by_digest = "@" in ref or label.startswith("sha256:")
-    free = False
-    query = [("fromImage", ref), ("tag", label)] + [p for p in x.query if p[0] == "platform"]
-    pulled = ref
-    if by_digest:
-        pulled = ref if "@" in ref else f"{ref}@{label}"
-    else:
-        pulled = tags.joined(ref, label)
-        name, _, word = pulled.rpartition(":")
-        query[:2] = [("fromImage", name), ("tag", word)]
-        free = x.objects.tag_is_free(pulled)
-        if not free:
-            digest = _same_digest(x, pulled)
-            query[:2] = [("fromImage", name), ("tag", digest)]
+    name, _, digest = ref.partition("@")
+    if label.startswith("sha256:"):
+        digest, label = digest or label, ""
+    wanted = tags.joined(name, label)
+    repository, _, word = wanted.rpartition(":")
+    free = not digest and x.objects.tag_is_free(wanted)
+    # A registry of the client's can wait until the host has made the tag; by digest no tag moves.
+    # Not at the Docker Hub, which counts how often it is asked.
+    if not digest and (not free or tags.names_registry(repository)):
+        digest = _offered(x, wanted, free=free)
+    # With a tag beside the digest, containerd would keep both as one more name of the image.
+    query = [("fromImage", repository), ("tag", digest or word)]
+    query += [pair for pair in x.query if pair[0] == "platform"]
     before = tags.all_images(x)
     answer = x.open(query=query, headers=_auth(x))
     if answer.status >= BAD_REQUEST:
         x.reply(answer)
         return
     with answer:
-        x.client.send_head(
-            200, {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
-        )
-        for block in answer.response.blocks():
-            x.client.send_chunk(block)
-        image = x.objects.image_id(pulled)
-        if image:
-            tags.adopt(x, image, before)
-            x.ledger.add("seen", image)
-            if free:
-                x.ledger.add("tags", pulled, image=image)
+        pulled, failed = "", False
+        for entry in _streamed(x, answer):
+            failed = failed or "error" in entry or "errorDetail" in entry
+            said = _DIGEST.fullmatch(str(entry.get("status", "")))
+            pulled = said[1] if said else pulled
+        if pulled and not failed:
+            name = f"{repository}@{pulled}"
+            _take(x, name, before, wanted if free else "", tagged=not digest)
         x.client.end_chunks()
 
 
-def _same_digest(x: Exchange, tag: str) -> str:
-    """Return the digest of a host's tag, if the registry has the same; by digest no tag moves.
+def _take(x: Exchange, name: str, before: frozenset[str], tag: str, *, tagged: bool) -> None:
+    """Record what was pulled.
+
+    Args:
+        x: the request.
+        name: with the digest that the daemon says it has pulled.
+        before: images and names before.
+        tag: that is the project's now, if the host has not made it meanwhile; empty: none.
+        tagged: whether the daemon has put the tag on.
+    """
+    _, found = x.daemon.json("GET", f"/images/{tag if tagged else name}/json")
+    if not found or name not in (found.get("RepoDigests") or []):
+        return
+    if tagged:
+        x.ledger.add("tags", tag, image=found["Id"])
+    tags.record_digest(x, name, before)
+    x.ledger.add("seen", found["Id"])
+    tags.adopt(x, found["Id"], before)
+    if tag and not tagged:
+        try:
+            tags.put(x, found["Id"], tag)
+        except Denied as denied:
+            entry = {"errorDetail": {"message": denied.message}, "error": denied.message}
+            x.client.send_chunk(strictjson.dump(entry) + b"\r\n")
+            x.services.audit.refusal("POST", f"/images/create {tag}", denied.status, denied.message)
+
+
+def _streamed(x: Exchange, answer: Answer) -> Iterator[dict[str, Any]]:
+    """Pass a stream of JSON lines on, and yield them; the client's end of it is the caller's."""
+    fields = {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
+    x.client.send_head(200, fields)
+    for line in answer.response.lines():
+        x.client.send_chunk(line.rstrip(b"\r") + b"\r\n")
+        yield json.loads(line)
+
+
+def _offered(x: Exchange, tag: str, *, free: bool) -> str:
+    """Return the digest that a registry has under a tag.
 
     Raises:
-        Denied: the registry has another image, so that a pull would move the host's tag.
+        Denied: the tag is on an image of the host, and the registry has another, so that a pull
+            would move it.
     """
-    status, found = x.daemon.json("GET", f"/images/{tag}/json")
-    digests = [str(ref).rpartition("@")[2] for ref in (found or {}).get("RepoDigests") or []]
-    name = tag.rpartition(":")[0]
     answer = x.daemon.open("GET", f"/distribution/{tag}/json", headers=_auth(x))
     raw = answer.read()
     if answer.status >= BAD_REQUEST:
         raise Denied(answer.status, _message(raw))
     offered = str(((json.loads(raw) or {}).get("Descriptor") or {}).get("digest", ""))
+    if free:
+        return offered
+    status, found = x.daemon.json("GET", f"/images/{tag}/json")
+    digests = [str(ref).rpartition("@")[2] for ref in (found or {}).get("RepoDigests") or []]
     if status != 200 or offered not in digests:  # noqa: PLR2004
+        name = tag.rpartition(":")[0]
         raise refused(
             f"the tag {tag} is on an image of the host, and the registry has another",
             f"Pull it on the host, or by digest: docker pull {name}@{offered}.",

@@ -7,6 +7,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from claudy.guard.handlers import tags
 from claudy.guard.refusal import BAD_REQUEST, invalid
 
 if TYPE_CHECKING:
@@ -85,19 +86,19 @@ def images(x: Exchange) -> dict[str, Any]:
     gone: list[dict[str, str]] = []
     space = 0
     for image in found or []:
-        tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
+        names = tags.names(image)
         if not x.ledger.owns("images", image["Id"]) or image["Id"] in in_use:
             continue
-        if any((x.ledger.get("tags", tag) or {}).get("image") != image["Id"] for tag in tags):
+        if tags.names_of_others(x, image):
             continue  # the host has a name for it
-        if (tags and not every) or not _matches(filters, image.get("Labels"), image["Created"]):
+        if (names and not every) or not _matches(filters, image.get("Labels"), image["Created"]):
             continue
-        for ref in tags or [image["Id"]]:
+        for ref in names or [image["Id"]]:
             status, deleted = x.daemon.json("DELETE", f"/images/{ref}", [("noprune", "1")])
             if status < BAD_REQUEST:
+                tags.forget(x, deleted)
                 gone += deleted or []
         if any(entry.get("Deleted") == image["Id"] for entry in gone):
-            x.ledger.remove("images", image["Id"])
             space += image.get("Size") or 0
     return {"ImagesDeleted": gone or None, "SpaceReclaimed": space}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from claudy.guard.policy.references import IMAGE_REF, is_claudys_image, looks_like_id
+from claudy.guard.policy.references import IMAGE_REF, is_claudys_image, is_short_id, looks_like_id
 from claudy.guard.refusal import CONFLICT, Denied, invalid, refused
 
 if TYPE_CHECKING:
@@ -39,13 +39,14 @@ def require_plain(ref: str) -> None:
         Denied: it is one.
     """
     for host in _INDEX:
-        first, slash, _ = ref.removeprefix(host).partition("/")
-        if (
-            ref.startswith(host)
-            and slash
-            and ("." in first or ":" in first or first == "localhost")
-        ):
+        if ref.startswith(host) and names_registry(ref.removeprefix(host)):
             raise invalid(f"invalid reference format: {ref[:200]}")
+
+
+def names_registry(ref: str) -> bool:
+    """Whether a reference begins with the address of a registry."""
+    first, slash, _ = ref.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def joined(repo: str, tag: str) -> str:
@@ -71,6 +72,14 @@ def require_free(x: Exchange, tag: str) -> None:
     name = tag.rpartition(":")[0]
     if looks_like_id(name) or name == "sha256":
         raise refused(f"the name {name} looks like an image id", "Choose another name.")
+    if is_short_id(name):
+        _, found = x.daemon.json("GET", "/images/json", [("all", "1")])
+        ids = [str(entry["Id"]) for entry in found or []]
+        if any(
+            one.removeprefix("sha256:").startswith(name) and not x.ledger.owns("images", one)
+            for one in ids
+        ):
+            raise refused(f"the name {name} is a short id of another image", "Choose another.")
     if is_claudys_image(tag):
         raise refused(f"the name {tag} is claudy's own on the host", "Choose another name.")
     if not x.objects.tag_is_free(tag):
@@ -105,14 +114,57 @@ def put(x: Exchange, image: str, tag: str) -> None:
 
 
 def all_images(x: Exchange) -> frozenset[str]:
-    """Return the ids of all images, layers of builds too."""
+    """Return the ids of all images, layers of builds too, and their names."""
     _, found = x.daemon.json("GET", "/images/json", [("all", "1")])
-    return frozenset(entry["Id"] for entry in found or [])
+    return frozenset(word for entry in found or [] for word in (entry["Id"], *names(entry)))
+
+
+def names(found: dict[str, Any]) -> list[str]:
+    """Return the tags of an image, and the digests that it was pulled or pushed by.
+
+    Args:
+        found: the image, inspected or listed.
+    """
+    tags, digests = found.get("RepoTags") or [], found.get("RepoDigests") or []
+    # Where containerd keeps the images the id is the digest, and every name has one beside it; what
+    # was pulled by its digest is among the tags there.
+    kept = [*tags, *(name for name in digests if not name.endswith(found["Id"]))]
+    return [name for name in kept if "<none>" not in name]
+
+
+def names_of_others(x: Exchange, found: dict[str, Any]) -> list[str]:
+    """Return the names of an image that the project did not give it; as `names`."""
+    return [
+        name
+        for name in names(found)
+        if (x.ledger.get("tags", name) or {}).get("image") != found["Id"]
+    ]
+
+
+def record_digest(x: Exchange, name: str, before: frozenset[str]) -> None:
+    """Record a name by digest that a pull or a push has made, if it was not there before."""
+    _, found = x.daemon.json("GET", f"/images/{name}/json")
+    if name not in before and found and name in names(found):
+        x.ledger.add("tags", name, image=found["Id"])
+
+
+def forget(x: Exchange, gone: list[dict[str, str]] | None) -> None:
+    """Forget what the daemon says that it has removed: the host may have the same again."""
+    for entry in gone or []:
+        if "Deleted" in entry:
+            x.ledger.remove("images", entry["Deleted"])
+        if "Untagged" in entry:
+            x.ledger.remove("tags", entry["Untagged"])
 
 
 def adopt(x: Exchange, image: str, before: frozenset[str]) -> None:
-    """Record an image as the project's, and what it was built on, if they were not there before."""
+    """Record an image as the project's, and what it was built on, if they were not there before.
+
+    Not what the host has pulled or built meanwhile: that has a name of the host's.
+    """
     while image and image not in before and not x.ledger.owns("images", image):
-        x.ledger.add("images", image)
         _, found = x.daemon.json("GET", f"/images/{image}/json")
-        image = str((found or {}).get("Parent", ""))
+        if not found or names_of_others(x, found):
+            return
+        x.ledger.add("images", image)
+        image = str(found.get("Parent", ""))

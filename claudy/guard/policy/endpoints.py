@@ -74,6 +74,8 @@ _REPO = (
     Field("tag", text(r"[A-Za-z0-9_.:-]{0,200}"), "a tag"),
 )
 _CHANGES = Field("changes", lines(16384), "any")
+# What is in front of the first slash would be asked instead of the Docker Hub, if it is an address.
+_TERM = text(r"(?!localhost/|[^/]*[.:][^/]*/)[ -~]{0,256}")
 _PATH = Field("path", line(), "a path in the container")
 _SIZE_FLAG = Field("size", switch, "any")
 
@@ -323,7 +325,11 @@ ENDPOINTS = (
         "/images/search",
         "forward",
         "public knowledge",
-        (Field("term", line(256), "any"), Field("limit", number(0, 100), "any"), _FILTERS),
+        (
+            Field("term", _TERM, "no registry's address"),
+            Field("limit", number(0, 100), "any"),
+            _FILTERS,
+        ),
     ),
     Endpoint(
         "GET",

@@ -23,6 +23,7 @@ IMAGE_REF = re.compile(
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 _HEX = re.compile(r"[0-9a-f]+")
 SHORT_ID = 12
+_TYPED = 4  # digits of an id that somebody may type
 _OWN_IMAGES = re.compile(r"(?:hal9000|claudy-[^/:]*):.*")
 BASE = "debian:trixie-slim"
 LOWEST_PORT = 1024
@@ -47,6 +48,11 @@ def is_claudys_image(tag: str) -> bool:
 def looks_like_id(name: str) -> bool:
     """Whether a name is long enough and hexadecimal: docker prefers a name to an id's prefix."""
     return bool(_HEX.fullmatch(name)) and len(name) >= SHORT_ID
+
+
+def is_short_id(name: str) -> bool:
+    """Whether a name is what somebody may type of an id; of two digits nobody expects that."""
+    return bool(_HEX.fullmatch(name)) and _TYPED <= len(name) < SHORT_ID
 
 
 def owned_container(value: Any, context: Context) -> str:
