@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import secrets
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +19,8 @@ from claudy.guard.refusal import Denied
 from tests.guard import buildclient
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.guard.conftest import Guard, Host
 
 ON: dict[str, Any] = {"env": {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}}
@@ -172,14 +177,9 @@ SOLVES = {
     "exporter that pushes": {"ExporterAttrs": {"push": "true"}},
     "insecure registry": {"ExporterAttrs": {"registry.insecure": "true"}},
     "cache to a registry": {"Cache": {"Exports": [{"Type": "registry", "Attrs": {"ref": "x"}}]}},
-    "cache from a directory": {"Cache": {"Imports": [{"Type": "local", "Attrs": {"src": "/"}}]}},
-    "cache from s3": {
-        "Cache": {"Imports": [{"Type": "s3", "Attrs": {"endpoint_url": "http://x"}}]}
-    },
-    "cache imports in an option": {
-        "FrontendAttrs": {"cache-imports": '[{"Type":"gha","Attrs":{}}]'}
-    },
-    "cache from an address": {"FrontendAttrs": {"cache-from": "http://127.0.0.1/x"}},
+    "option that names the image": {"ExporterAttrs": {"dangling-name-prefix": "a:1,b"}},
+    "option that names it, too": {"ExporterAttrs": {"danglingName": "a:1"}},
+    "priority": {"FrontendAttrs": {"ulimit": "nofile=1:1,rtprio=99:99"}},
     "no ref": {"Ref": ""},
     "odd ref": {"Ref": "../x"},
 }
@@ -346,3 +346,83 @@ def test_newer_engines_may_be_asked_for_directories() -> None:
     new = decode(policy.solve(data, NAMESPACE, policy.MENDED_API).data, policy.SOLVE_REQUEST)
     assert old.pop("SourcePolicy")
     assert old == new
+
+
+IMPORTS: dict[str, dict[str, object]] = {
+    "directory": {"Cache": {"Imports": [{"Type": "local", "Attrs": {"src": "/"}}]}},
+    "registry": {"Cache": {"Imports": [{"Type": "registry", "Attrs": {"ref": "x"}}]}},
+    "option": {"FrontendAttrs": {"cache-imports": '[{"Type":"registry","Attrs":{"ref":"x"}}]'}},
+    "older option": {"FrontendAttrs": {"cache-from": "x"}},
+}
+
+
+@pytest.mark.parametrize("fields", IMPORTS.values(), ids=IMPORTS)
+def test_caches_are_not_imported(fields: dict[str, object]) -> None:
+    """They say what a step gives, and the engine believes it for the host's builds, too."""
+    plain = policy.solve(encode(GOOD, policy.SOLVE_REQUEST), NAMESPACE, OLD).data
+    found = policy.solve(encode({**GOOD, **fields}, policy.SOLVE_REQUEST), NAMESPACE, OLD).data
+    table = policy.SOLVE_REQUEST
+    assert decode(found, table) | {"Cache": {}} == decode(plain, table) | {"Cache": {}}
+    assert not decode(found, table).get("Cache")
+
+
+STEPS = {
+    "secret": "RUN --mount=type=secret,id=t cp /run/secrets/t /x",
+    "cache mount": "RUN --mount=type=cache,id=t-{n},target=/c cat /c/evil >/x 2>/dev/null || echo good >/x",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.usefixtures("untouched")
+def test_steps_are_not_the_hosts(guard: Guard, tmp_path: Path, step: str) -> None:
+    """What a step gives may depend on what is no part of it: the host's build runs it itself."""
+    word = secrets.token_hex(4)
+    line = STEPS[step].replace("{n}", word)
+    text = f"FROM busybox\nARG {word}\n{line}\nCMD cat /x\n"
+    (guard.project / "evil").write_text("evil\n")
+    (tmp_path / "good").write_text("good\n")
+    (tmp_path / "Dockerfile").write_text(text)
+    if step == "cache mount":
+        fill = f"FROM busybox\nRUN --mount=type=cache,id=t-{word},target=/c echo evil >/c/evil\n"
+        guard.cli("build", "-", input=fill, **ON)
+    guard.cli(
+        "build", "--secret", "id=t,src=evil", "-t", f"guard-test-{word}", "-", input=text, **ON
+    )
+    assert guard.cli("run", "--rm", f"guard-test-{word}").stdout == "evil\n"
+    words = ["--secret", f"id=t,src={tmp_path}/good", "-t", f"host-{word}", str(tmp_path)]
+    done = subprocess.run(
+        [guard.engine.program, "build", *words],
+        env=guard.engine.environment | ON["env"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    try:
+        assert guard.engine.cli("run", "--rm", f"host-{word}").stdout == "good\n", done.stderr
+    finally:
+        guard.engine.cli("rmi", f"host-{word}")
+        guard.cli("rmi", f"guard-test-{word}")
+
+
+def test_archive_of_a_context(guard: Guard) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, text in {"Dockerfile": "FROM busybox\nCOPY f /f\n", "f": "sent"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    command = [str(guard.engine.program), "build", "-t", "guard-test-sent:1", "-"]
+    env = {**guard.environment, **ON["env"]}
+    done = subprocess.run(command, input=data.getvalue(), env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert guard.cli("run", "--rm", "guard-test-sent:1", "cat", "/f").stdout == "sent"
+    guard.cli("rmi", "guard-test-sent:1")
+
+
+def test_refusal_says_why(guard: Guard) -> None:
+    """Whichever of a build's calls is answered first."""
+    for _ in range(5):
+        done = guard.cli(
+            "build", "--network", "host", "-", input="FROM busybox\n", check=False, **ON
+        )
+        assert "network host" in done.stderr

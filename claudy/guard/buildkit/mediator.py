@@ -29,7 +29,6 @@ PREFIX = 5  # compression flag and length of a gRPC message
 OK_STATUS, UNIMPLEMENTED, DENIED_STATUS = 0, 12, 7
 _PASSED = {"grpc-timeout", "buildkit-controlapi-buildid"}
 _HIDDEN = {":status", "date"}
-_REFUSED = "claudy guard: this build was refused."
 
 
 class NotYet(Exception):
@@ -86,7 +85,8 @@ class Mediator:
         self._check, self._refusal = check, refusal
         self._calls: dict[int, Call] = {}
         self._parked: list[int] = []
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Builds that were refused, with the reason: any of their calls may be answered first."""
         self._by_upstream: dict[int, int] = {}
 
     def run(self, *, first_down: bytes, first_up: bytes) -> None:
@@ -174,7 +174,7 @@ class Mediator:
             message = self._check(call, _message(bytes(call.request)))
         except NotYet:
             if call.build in self._refused:
-                self._fail(stream, DENIED_STATUS, _REFUSED)
+                self._fail(stream, DENIED_STATUS, self._refused[call.build])
             else:
                 self._parked.append(stream)
             return
@@ -184,9 +184,9 @@ class Mediator:
         except Denied as denied:
             self._refusal(call.path, denied)
             self._fail(stream, DENIED_STATUS, denied.message)
-            self._end_build(call.build)
+            self._end_build(call.build, denied.message)
             return
-        self._refused.discard(call.begins)
+        self._refused.pop(call.begins, None)
         if call.build in self._refused:
             self._fail(stream, OK_STATUS, "")
             return
@@ -210,14 +210,14 @@ class Mediator:
             self._up.send_data(call.upstream, data[start : start + size])
         self._up.end_stream(call.upstream)
 
-    def _end_build(self, build: str) -> None:
+    def _end_build(self, build: str, reason: str) -> None:
         """End what goes on for a build that was refused: its client waits for that.
 
         Without an error, which would be told instead of the refusal.
         """
         if not build:
             return
-        self._refused.add(build)
+        self._refused[build] = reason
         for stream, call in list(self._calls.items()):
             if call.build == build and call.upstream:
                 self._by_upstream.pop(call.upstream, None)

@@ -5,7 +5,6 @@ Messages as in BuildKit's control.proto and gateway.proto of v0.8 to v0.25.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +19,6 @@ from claudy.guard.buildkit.wire import (
     decode,
     encode,
 )
-from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import invalid, refused
 
 if TYPE_CHECKING:
@@ -115,18 +113,24 @@ EXPORTERS = {"moby", "local", "tar"}
 _EXPORTER_ATTRS = re.compile(
     r"name|buildinfo|buildinfo-attrs|compression|compression-level|force-compression|unpack|"
     r"oci-mediatypes|platform-split|attestation-prefix|rewrite-timestamp|source-date-epoch|"
-    r"dangling-name-prefix|attest:[a-z]+|preferred-platform|danglingName|annotation[A-Za-z0-9.:/_-]*"
+    r"attest:[a-z]+|preferred-platform|annotation[A-Za-z0-9.:/_-]*"
 )
 _FREE_OPTIONS = re.compile(
-    r"filename|target|no-cache|platform|image-resolve-mode|add-hosts|shm-size|ulimit|hostname|"
+    r"filename|target|no-cache|platform|image-resolve-mode|add-hosts|shm-size|hostname|"
     r"multi-platform|contextkey|dockerfilekey|contextsubdir|context-keep-git-dir|requestid|"
     r"frontend\.caps|build-arg:[^\0]+|vcs:[a-z:]+|attest:[a-z]+|buildinfo|buildinfo-attrs|"
     r"override-copy-image|input-metadata:[^\0]+|source-date-epoch|frontend|proxy:[a-z_]+"
 )
+_IMPORTS = {"cache-imports", "cache-from"}
 _KEPT_BACK = {"name", "unpack", "push", "load"}
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
+_UPLOADED = re.compile(r"http://buildkit-session/[A-Za-z0-9_-]+")  # the client's own archive
+_PRIORITIES = {"rtprio", "nice"}
 _NETWORKS = {"", "default", "none", "sandbox"}
 _CACHE_NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
+# Part of what a RUN step is: so the project's are not taken for the host's. Their results depend on
+# secrets, cache mounts and proxies, which are not.
+_OWN_STEPS, _LOOPBACK = "claudy-", "127.0.0.1"
 # Its presence says that a frontend has been chosen (frontend/dockerfile/builder/build.go, the same
 # in every version): neither a Dockerfile's `# syntax=` nor BUILDKIT_SYNTAX names another one then.
 _CHOSEN = "cmdline"
@@ -174,7 +178,8 @@ def solve(data: bytes, namespace: str, api: tuple[int, int]) -> Solve:
     # With it the daemon asks the session, which nobody reads along, what to export to which tag.
     message.pop("EnableSessionExporter", None)
     _frontend(message.get("Frontend", ""))
-    _cache(message.get("Cache", {}))
+    _no_exported_cache(message.get("Cache", {}))
+    message.get("Cache", {}).pop("Imports", None)
     message["FrontendAttrs"] = _options(message.get("FrontendAttrs", {}), namespace)
     names: list[str] = []
     if message.get("Exporter"):
@@ -207,8 +212,7 @@ def bridge_solve(data: bytes, namespace: str) -> bytes:
     _no_raw(message, "Definition", "FrontendInputs", "SourcePolicies")
     _frontend(message.get("Frontend", ""))
     message.pop("ExporterAttr", None)
-    for entry in message.get("CacheImports", []):
-        _cache_entry(entry, exported=False)
+    message.pop("CacheImports", None)
     message["FrontendOpt"] = _options(message.get("FrontendOpt", {}), namespace)
     return encode(message, BRIDGE_REQUEST)
 
@@ -248,53 +252,45 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
             if name.lower().startswith("label:claudy."):
                 raise refused(f"the {name[:60]} is claudy's own", "Leave it out.")
         elif name == "context" or name.startswith("context:"):
-            if _REMOTE.match(value) or value.startswith("oci-layout:"):
+            remote = _REMOTE.match(value) and not _UPLOADED.fullmatch(value)
+            if remote or value.startswith("oci-layout:"):
                 raise refused(
                     f"the build context {value[:100]} is remote", "Clone it and build from there."
                 )
-        elif name in {"cache-imports", "cache-from"}:
-            _imports_text(name, value)
+        elif name in _IMPORTS:
+            pass  # left out
         elif name.startswith("local-sessionid:"):
             if not REF.fullmatch(value):
                 raise invalid("a malformed session id")
+        elif name == "ulimit":
+            for limit in value.split(","):
+                if limit.partition("=")[0] in _PRIORITIES:
+                    raise refused(f"the limit {limit[:40]} is the host's", "Leave it out.")
         elif name == "cgroup-parent":
             if value:
                 raise refused("a cgroup parent is not allowed", "Leave it out.")
         elif not _FREE_OPTIONS.fullmatch(name):
             raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
-    return {**options, _CACHE_NAMESPACE: namespace, _CHOSEN: ""}
+    hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
+    own = {_CACHE_NAMESPACE: namespace, _CHOSEN: "", "add-hosts": ",".join(filter(None, hosts))}
+    return _imports(options) | own
 
 
-def _imports_text(name: str, value: str) -> None:
-    if not value:
-        return
-    if name == "cache-from":
-        if not all(is_image_ref(ref) for ref in value.split(",")):
-            raise refused(f"the build cache {value[:60]} is not an image", "Name an image.")
-        return
-    try:
-        entries = json.loads(value)
-        for entry in entries or []:
-            _cache_entry({"Type": entry["Type"], "Attrs": entry.get("Attrs") or {}}, exported=False)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise invalid("malformed cache imports") from error
+def _imports(options: dict[str, str]) -> dict[str, str]:
+    """Return options without imported caches.
+
+    What one says of a step's result becomes the engine's own cache, which the host's builds use.
+    """
+    return {name: value for name, value in options.items() if name not in _IMPORTS}
 
 
-def _cache(cache: dict[str, Any]) -> None:
+def _no_exported_cache(cache: dict[str, Any]) -> None:
     for entry in cache.get("Exports", []):
-        _cache_entry(entry, exported=True)
-    for entry in cache.get("Imports", []):
-        _cache_entry(entry, exported=False)
-
-
-def _cache_entry(entry: dict[str, Any], *, exported: bool) -> None:
-    kind = entry.get("Type", "")
-    allowed = {"inline"} if exported else {"registry", "inline"}
-    if kind not in allowed:
-        raise refused(
-            f"the build cache type {str(kind)[:40]} is not allowed",
-            f"Allowed: {', '.join(sorted(allowed))}.",
-        )
+        if entry.get("Type", "") != "inline":
+            raise refused(
+                f"the build cache type {str(entry.get('Type'))[:40]} is not allowed",
+                "Allowed: inline.",
+            )
 
 
 def _exporter(kind: str, attrs: dict[str, str], names: list[str]) -> dict[str, str]:
