@@ -29,10 +29,8 @@ SWAP = (
     "exec perl -e '$n = (`uname -m` =~ /x86/) ? 316 : 276; ($a, $b, $t) = @ARGV; "
     "while (1) { syscall($n, -100, $a, -100, $b, 2); select(undef, undef, undef, $t) }'"
 )
-DEVICES = (
-    f"mkdir /d /e; {FILES} echo mine > /d/$i; mknod /e/$i c 1 5; done; echo ready;"
-    + f" {SWAP} /d /e 0.0001"
-)
+MAKE = f"mkdir /d /e; {FILES} echo mine > /d/$i; mknod /e/$i c 1 5; done"
+DEVICES = f"{MAKE}; echo ready; {SWAP} /d /e 0.0001"
 
 
 def started(guard: Guard, script: str, **host_config: Any) -> str:
