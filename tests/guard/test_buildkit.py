@@ -425,4 +425,4 @@ def test_refusal_says_why(guard: Guard) -> None:
         done = guard.cli(
             "build", "--network", "host", "-", input="FROM busybox\n", check=False, **ON
         )
-        assert "network host" in done.stderr
+        assert "is the host's to give" in done.stderr

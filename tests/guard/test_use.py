@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -313,3 +314,42 @@ def test_compose_up_logs_exec_down(guard: Guard) -> None:
     finally:
         guard.cli("compose", "-p", "shop", "down", "-v", "--rmi", "local")
     assert guard.cli("ps", "-aq", "--filter", "label=com.docker.compose.project=shop").stdout == ""
+
+
+def test_bind_source_that_is_gone_is_made_again(guard: Guard) -> None:
+    guard.cli("run", "-d", "--name", "again", "-v", "./gone:/x", "busybox", "sleep", "1000")
+    for words in (["restart", "-t", "0", "again"], ["start", "again"]):
+        guard.cli("stop", "-t", "0", "again")
+        (guard.project / "gone").rmdir()
+        guard.cli(*words)
+        assert (guard.project / "gone").is_dir()
+    guard.cli("rm", "-f", "again")
+
+
+def test_volume_gets_the_images_files_after_a_create_that_failed(guard: Guard) -> None:
+    """The docker CLI creates again when it has pulled the image."""
+    volume = "late-files"
+    guard.cli("create", "-v", f"{volume}:/bin", "nosuch/image:1", check=False)
+    body = {"Image": "nosuch/image:1", "HostConfig": {"Binds": [f"{volume}:/bin"]}}
+    assert guard.ask("POST", "/containers/create", body).status == 404
+    guard.cli("create", "--name", "without", "-v", f"{volume}:/nothing", "busybox")
+    words = ["run", "--rm", "-v", f"{volume}:/bin", "busybox", "sh", "-c", "ls /bin/busybox"]
+    assert guard.cli(*words).stdout == "/bin/busybox\n"
+    guard.cli("rm", "-f", "without")
+    guard.cli("volume", "rm", volume)
+
+
+def test_volume_that_four_name_at_once(guard: Guard) -> None:
+    words = ["create", "-v", "at-once:/v", "busybox"]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: guard.cli(*words).stdout.strip(), range(4)))
+    guard.cli("rm", *made)
+    guard.cli("volume", "rm", "at-once")
+
+
+@pytest.mark.parametrize("words", [["--network", "container:nosuch"], ["--volumes-from", "nosuch"]])
+def test_missing_object_is_no_missing_image(guard: Guard, words: list[str]) -> None:
+    done = guard.cli("run", "--rm", *words, "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "nosuch" in done.stderr
+    assert "Unable to find image" not in done.stderr

@@ -7,9 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from claudy.guard import strictjson, views
+from claudy.guard import mounts, strictjson, views
 from claudy.guard.handlers import pruning
-from claudy.guard.handlers.create import require_free_name
+from claudy.guard.handlers.create import end_copying, require_free_name
 from claudy.guard.policy.create import update_body
 from claudy.guard.policy.objects import exec_body, exec_start_body
 from claudy.guard.refusal import BAD_REQUEST, Denied
@@ -74,12 +74,29 @@ def inspect(x: Exchange) -> None:
 
 def start(x: Exchange) -> None:
     """Start a container."""
+    _prepare(x)
     with x.services.starter.mounting(x.refs["container"], start=True) as needed:
         answer = x.open_locked() if needed else None
     if answer is None:
         x.client.answer(NOT_MODIFIED, b"", head=True)
         return
     _reply_started(x, answer)
+
+
+def _prepare(x: Exchange) -> None:
+    """Do what comes before a start: sources that are gone are made again, as the daemon does."""
+    container, services = x.refs["container"], x.services
+    end_copying(x, container)
+    binds = ((x.ledger.get("containers", container) or {}).get("asked") or {}).get("Binds")
+    if binds:
+        with contextlib.suppress(Denied):  # it can be started, or not, without
+            mounts.plan(
+                mounts.wanted({"Binds": binds}),
+                services.workspace,
+                services.settings,
+                api=x.daemon.newest,
+                volume=services.settings.workspace_volume,
+            )
 
 
 def _reply_started(x: Exchange, answer: Answer) -> None:
@@ -92,6 +109,7 @@ def _reply_started(x: Exchange, answer: Answer) -> None:
 def restart(x: Exchange) -> None:
     """Restart a container; in two steps where its bind sources must be looked at between."""
     container, starter = x.refs["container"], x.services.starter
+    _prepare(x)
     if starter.safe_by_itself or not starter.sources(container):
         with starter.mounting(container):
             answer = x.open_locked()
@@ -141,6 +159,7 @@ def download(x: Exchange) -> None:
 def upload(x: Exchange) -> None:
     """Copy into a container."""
     starter = x.services.starter
+    end_copying(x, x.refs["container"])
     # Who sends it may have to stand still meanwhile, and must not hold anybody up.
     with spooled(unpacked(x.client.upload()), x.ledger.directory) as file:
         users = x.value("copyUIDGID") not in {"", "0", "false"}

@@ -11,7 +11,7 @@ from claudy.guard.handlers.making import marks, new_token
 from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
 from claudy.guard.policy.create import create_body
 from claudy.guard.policy.references import SHORT_ID, looks_like_id
-from claudy.guard.refusal import BAD_REQUEST, refused
+from claudy.guard.refusal import BAD_REQUEST, NOT_FOUND, Denied, refused
 from claudy.guard.start import shares_with_another
 
 if TYPE_CHECKING:
@@ -21,13 +21,20 @@ if TYPE_CHECKING:
 
 COUNTING = "count.lock"
 COPYING = "copy.lock"
+NAMING = "name.lock"
 _TYPED = 4  # digits of an id that somebody may type
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def create(x: Exchange) -> None:
     """Create a container that is the project's."""
-    body = x.json_body(create_body)
+    try:
+        body = x.json_body(create_body)
+    except Denied as denied:
+        if denied.status == NOT_FOUND:
+            # With that the docker CLI would pull the image, and try again.
+            raise Denied(BAD_REQUEST, denied.message) from denied
+        raise
     name = x.value("name").lstrip("/")
     require_free_name(x, name)
     host: dict[str, Any] = body.setdefault("HostConfig", {})
@@ -43,7 +50,8 @@ def create(x: Exchange) -> None:
         volume=workspace_volume(x.services.settings),
     )
     for volume in plan.volumes:
-        ensure_volume(x, volume)
+        with x.ledger.held(NAMING):
+            ensure_volume(x, volume)
     version = x.version
     if plan.uses_workspace and x.services.workspace.read_only:
         # For an older request the daemon would leave what is mounted in the project writable.
@@ -74,21 +82,44 @@ def _copying(x: Exchange, plan: mounts.Plan) -> Iterator[None]:
     """Have the daemon copy what an image has at a volume's place only where nobody writes to it.
 
     It does so as root, into an empty volume, and follows the links that somebody puts there
-    meanwhile. So only the first container that a volume is for gets that: who has had it once can
-    still write to it by an open directory. And no other container with a named volume is made until
-    the daemon is done.
+    meanwhile. So that ends with the first start of a container that has the volume: who has had it
+    once can still write to it by an open directory. And no other container with a named volume is
+    made, and none that has it started, until the daemon is done.
     """
     if not plan.volumes:
         yield
         return
     with x.ledger.held(COPYING):
         for name in set(plan.volumes):
-            record = dict(x.ledger.get("volumes", name) or {})
-            if record.pop("fresh", False):
-                x.ledger.add("volumes", name, **record)
-            else:
+            record = x.ledger.get("volumes", name) or {}
+            if not record.get("fresh") or _has_run(x, name):
                 mounts.keep_as_it_is(plan, name)
         yield
+
+
+def _has_run(x: Exchange, volume: str) -> bool:
+    """Whether a container with a volume has been started, be it by the host."""
+    query = [("all", "1"), ("filters", json.dumps({"volume": [volume]}))]
+    _, found = x.daemon.json("GET", "/containers/json", query)
+    # The filter takes a prefix, too.
+    return any(
+        entry.get("State") != "created"
+        for entry in found or []
+        if any(mount.get("Name") == volume for mount in entry.get("Mounts") or [])
+    )
+
+
+def end_copying(x: Exchange, container: str) -> None:
+    """Note that something may write to a container's volumes from now on."""
+    fresh = {name for name, record in x.ledger.read()["volumes"].items() if record.get("fresh")}
+    if not fresh:
+        return
+    _, found = x.daemon.json("GET", f"/containers/{container}/json")
+    for name in fresh & {mount.get("Name") for mount in (found or {}).get("Mounts") or []}:
+        with x.ledger.held(COPYING):
+            record = dict(x.ledger.get("volumes", name) or {})
+            record.pop("fresh", None)
+            x.ledger.add("volumes", name, **record)
 
 
 def _make(
