@@ -17,6 +17,7 @@ from claudy.guard.buildkit import policy
 from claudy.guard.buildkit.wire import decode, encode
 from claudy.guard.refusal import Denied
 from tests.guard import buildclient
+from tests.guard.conftest import newest_cli
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -411,7 +412,7 @@ def test_archive_of_a_context(guard: Guard) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-    command = [str(guard.engine.program), "build", "-t", "guard-test-sent:1", "-"]
+    command = [newest_cli(), "build", "-t", "guard-test-sent:1", "-"]
     env = {**guard.environment, **ON["env"]}
     done = subprocess.run(command, input=data.getvalue(), env=env, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
