@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ MAX_CONNECTIONS = 1024
 STACK = 256 * 1024
 _SPARE = 4  # threads that stay to wait for connections, which then need not wait for a thread
 _PAUSE = 0.05
+_SLASHED = re.compile(
+    r"/containers/(?P<container>.+)/json|/networks/(?P<network>.+/.+)|/volumes/(?P<volume>.+/.+)"
+)
 
 
 def make_services(settings: Settings) -> Services:
@@ -186,12 +190,16 @@ def answer(client: Client, head: Head, services: Services) -> None:
     _require_version(version, newest)
     found = endpoints.find(head.method, target.path)
     if found is None:
+        if head.method == "GET" and (named := _SLASHED.fullmatch(target.path)):
+            # `docker inspect` asks for a container first, whatever it is; an image comes later.
+            kind = named.lastgroup or ""
+            raise missing(kind, named[kind])
         raise refused(
             f"{head.method} {target.path[:200]} is not known here",
             "Ask for it: it may be missing in the guard's table.",
         )
     row, refs = found
-    if row.handler != "refuse":
+    if row.handler not in {"refuse", "no_swarm"}:
         _check_body(client, head, row)
         refs = {kind: _resolve(kind, ref, services.objects) for kind, ref in refs.items()}
         query = checked_query(row, target.query, services.objects)

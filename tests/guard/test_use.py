@@ -353,3 +353,20 @@ def test_missing_object_is_no_missing_image(guard: Guard, words: list[str]) -> N
     assert done.returncode == 125
     assert "nosuch" in done.stderr
     assert "Unable to find image" not in done.stderr
+
+
+def test_inspect_of_a_name_with_slashes(guard: Guard) -> None:
+    """The docker CLI asks for a container, then for an image, and for networks and volumes."""
+    guard.cli("tag", "busybox", "some.registry:5000/team/box:1")
+    found = guard.cli("inspect", "some.registry:5000/team/box:1").stdout
+    assert "some.registry:5000/team/box:1" in json.loads(found)[0]["RepoTags"]
+    guard.cli("rmi", "some.registry:5000/team/box:1")
+    done = guard.cli("inspect", "some.registry:5000/team/box:1", check=False)
+    assert done.returncode == 1
+    assert "no such object" in done.stderr.lower()
+
+
+def test_services_need_a_swarm(guard: Guard) -> None:
+    done = guard.cli("service", "ls", check=False)
+    assert done.returncode == 1
+    assert "swarm" in done.stderr
