@@ -191,9 +191,12 @@ class Starter:
         mode = str((found.get("HostConfig") or {}).get("NetworkMode") or "")
         kind, _, other = mode.partition(":")
         if kind == "container" and other:
-            files = _network_files(self._inspected(other))
-            sources += files
-            if any(f"/containers/{other}/" not in path for path in files):
+            joined = _network_files(self._inspected(other))
+            sources += joined
+            # They stay where they were, also when the other one and its volume are gone.
+            theirs = (f"/containers/{other}/", f"/containers/{found.get('Id')}/")
+            files = [*joined, *_network_files(found)]
+            if not all(any(part in path for part in theirs) for path in files):
                 raise refused(
                     "the container whose network it joins has a mount at /etc/hosts, "
                     "/etc/resolv.conf or /etc/hostname",

@@ -51,10 +51,12 @@ MARK = "engine"
 ONCE = "once"
 APART = "apart"
 _FIRST = "first"
+_BESIDE = frozenset({"claudy_without_image", "registry"})
+"""Fixtures of what only the first set of engines has."""
 _MARKERS = {
     MARK: "needs a real engine (set by its fixtures)",
     ONCE: "which engine the run is for makes no difference; the whole suite runs it with one",
-    APART: "of the guard by itself, without claudy's image (set by its place and fixtures)",
+    APART: "of the guard by itself, without claudy's image or a registry (set by its place and fixtures)",
     f"{_FIRST}(turn)": "makes what later tests find, and comes before them: it is made once",
 }
 
@@ -118,7 +120,7 @@ def pytest_collection_modifyitems(
         fixtures = set(getattr(item, "fixturenames", ()))
         if needs & fixtures:
             item.add_marker(MARK)
-            if item.path.parent.name == "guard" and "claudy_without_image" not in fixtures:
+            if item.path.parent.name == "guard" and not _BESIDE & fixtures:
                 item.add_marker(APART)
     yield
     if config.getoption("last_first"):

@@ -301,6 +301,44 @@ def test_network_files_are_not_handed_on_by_their_path(trap: Trap, target: str) 
     assert PRIVATE not in guard.engine.cli("logs", second).stdout
 
 
+@pytest.mark.usefixtures("untouched")
+def test_network_files_of_who_is_gone(guard: Guard, word: str) -> None:
+    """The path stays, and what is at it by then may be somebody else's volume."""
+    sock = guard.engine.socket
+    volume = f"{word}-hosts"
+    # As an older guard would have made it, with a file in the volume.
+    fill = {"Image": "busybox", "Cmd": ["touch", "/v/f"], "HostConfig": {"Binds": [f"{volume}:/v"]}}
+    body = {
+        "Image": "busybox",
+        "Cmd": ["sleep", "1000"],
+        "HostConfig": {"Binds": [f"{volume}:/etc/hosts"]},
+    }
+    filled = request(sock, "POST", "/containers/create", fill).json["Id"]
+    guard.engine.cli("start", "-a", filled)
+    path = json.loads(guard.engine.cli("volume", "inspect", volume).stdout)[0]["Mountpoint"]
+    body["HostConfig"] = {"Binds": [f"{path}/f:/etc/hosts"]}
+    first = request(sock, "POST", "/containers/create", body).json["Id"]
+    request(sock, "POST", f"/containers/{first}/start")
+    joins = {
+        "Image": "busybox",
+        "Cmd": ["sleep", "1000"],
+        "HostConfig": {"NetworkMode": f"container:{first}"},
+    }
+    second = request(sock, "POST", "/containers/create", joins).json["Id"]
+    Ledger(str(guard.ledger), guard.name).add("containers", second)
+    assert request(sock, "POST", f"/containers/{second}/start").status == 204
+    guard.engine.cli("rm", "-f", first, filled)
+    for method, target in (
+        ("GET", "archive?path=/etc/hosts"),
+        ("GET", "export"),
+        ("POST", "restart?t=0"),
+    ):
+        answer = guard.ask(method, f"/containers/{second}/{target}")
+        assert answer.status == 403, (target, answer.body[:200])
+    guard.engine.cli("rm", "-f", second)
+    guard.engine.cli("volume", "rm", volume)
+
+
 def test_a_network_is_joined_as_ever(guard: Guard) -> None:
     first = guard.cli("run", "-d", *AT_ONCE, "busybox", "sleep", "1000").stdout.strip()
     done = guard.cli("run", "--rm", "--network", f"container:{first}", "busybox", "hostname")
@@ -323,14 +361,21 @@ def test_a_volume_that_somebody_has_is_not_copied_into(guard: Guard) -> None:
     assert listed("-v", f"{volume}1:/data") == "file\n"  # as ever: nobody else has it
     mount = f"type=volume,source={volume}2,target=/data"
     assert listed("--mount", mount) == "file\n"
-    for number, words in ((3, ("-v", f"{volume}3:/data")), (4, ("-v", f"{volume}4:/data:rw"))):
+    (guard.project / "empty").mkdir(exist_ok=True)
+    ways = {
+        3: ("-v", f"{volume}3:/data"),
+        4: ("-v", f"{volume}4:/data:rw"),
+        5: ("--mount", mount.replace("2,", "5,")),
+    }
+    for number, words in ways.items():
         holder = guard.cli("create", "-v", f"{volume}{number}:/v", "busybox").stdout.strip()
+        if number == 4:  # what is copied in may be a link
+            guard.cli("cp", "empty/.", f"{holder}:/v")
+        else:
+            guard.cli("start", holder)
         assert listed(*words) == ""
-        guard.cli("rm", holder)
+        guard.cli("rm", "-f", holder)
         assert listed(*words) == ""
-    holder = guard.cli("create", "-v", f"{volume}5:/v", "busybox").stdout.strip()
-    assert listed("--mount", mount.replace("2,", "5,")) == ""
-    guard.cli("rm", holder)
     guard.cli("volume", "create", f"{volume}6")
     assert listed("-v", f"{volume}6:/data") == "file\n"
     guard.cli("rmi", image)

@@ -31,8 +31,8 @@ def create(x: Exchange) -> None:
     try:
         body = x.json_body(create_body)
     except Denied as denied:
-        if denied.status == NOT_FOUND:
-            # With that the docker CLI would pull the image, and try again.
+        if denied.status == NOT_FOUND and "No such image" not in denied.message:
+            # The docker CLI would pull the image, and try again.
             raise Denied(BAD_REQUEST, denied.message) from denied
         raise
     name = x.value("name").lstrip("/")
