@@ -56,7 +56,7 @@ _BESIDE = frozenset({"claudy_without_image", "registry"})
 _MARKERS = {
     MARK: "needs a real engine (set by its fixtures)",
     ONCE: "which engine the run is for makes no difference; the whole suite runs it with one",
-    APART: "of the guard by itself, without claudy's image or a registry (set by its place and fixtures)",
+    APART: "of the guard by itself, without image or registry (set by its place and fixtures)",
     f"{_FIRST}(turn)": "makes what later tests find, and comes before them: it is made once",
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.guard.conftest import Guard
 
 NAMES = 200
-TRIES = {"cp": 15, "export": 3, "commit": 6}
+TRIES = {"cp": 15, "export": 2, "commit": 3}
 MINE = b"mine\n"
 FILES = f"for i in $(seq {NAMES}); do "
 # What is there is a directory of plain files at one moment, and something else at the next.
