@@ -39,6 +39,7 @@ _MISSING = {
     "network": "network {} not found",
     "volume": "get {}: no such volume",
     "exec": "No such exec instance: {}",
+    "plugin": 'plugin "{}" not found',
 }
 
 

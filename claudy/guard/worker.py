@@ -39,7 +39,8 @@ STACK = 256 * 1024
 _SPARE = 4  # threads that stay to wait for connections, which then need not wait for a thread
 _PAUSE = 0.05
 _SLASHED = re.compile(
-    r"/containers/(?P<container>.+)/json|/networks/(?P<network>.+/.+)|/volumes/(?P<volume>.+/.+)"
+    r"/containers/(?P<container>.+)/json|/networks/(?P<network>.+/.+)|/volumes/(?P<volume>.+/.+)|"
+    r"/plugins/(?P<plugin>.+)/json"
 )
 
 

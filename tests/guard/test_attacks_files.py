@@ -42,12 +42,16 @@ def started(guard: Guard, script: str, **host_config: Any) -> str:
     return full
 
 
-def contents(data: bytes, below: str = "d/") -> Iterator[bytes]:
+def contents(data: bytes) -> Iterator[bytes]:
     """Yield the contents of the plain files of an archive, as far as it goes."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as found:
             for member in found:
-                if member.isreg() and member.name.startswith(below) and ".wh." not in member.name:
+                if (
+                    member.isreg()
+                    and member.name.startswith(("d/", "e/"))
+                    and ".wh." not in member.name
+                ):
                     file = found.extractfile(member)
                     yield file.read() if file else b""
     except (tarfile.TarError, EOFError):
