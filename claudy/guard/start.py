@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     from claudy.guard.options import Settings
     from claudy.guard.paths import Workspace
 
-LOCK = "start.lock"
+LOCK, TURN = "start.lock", "turn.lock"
 NO_CONTENT = 204
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
 _NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
 _FAREWELL = 5.0
-_PAUSE = 0.05
+_PAUSE, _SHORT = 0.05, 0.005
+_TURN = 1.0
 _TRIES = 20
 _NEVER = "0001-"
 _USERS = ("/etc/passwd", "/etc/group")
@@ -243,13 +244,42 @@ class Starter:
     @contextlib.contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
         os.makedirs(self._ledger.directory, 0o700, exist_ok=True)
-        path = os.path.join(self._ledger.directory, LOCK)
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        number = self._opened(LOCK)
         try:
-            fcntl.flock(number, kind)
+            if kind & fcntl.LOCK_NB:
+                fcntl.flock(number, kind)
+            else:
+                self._take(number, kind)
             yield
         finally:
             os.close(number)
+
+    def _opened(self, name: str) -> int:
+        path = os.path.join(self._ledger.directory, name)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _take(self, number: int, kind: int) -> None:
+        """Wait for a lock, in turn: many who share it would never let in who wants it alone.
+
+        A turn is short, as one who shares it may take long: a container that has time to stop.
+        """
+        turn = self._opened(TURN)
+        try:
+            while True:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                if kind == fcntl.LOCK_SH:
+                    fcntl.flock(number, kind)
+                    return
+                until = time.monotonic() + _TURN
+                while time.monotonic() < until:
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(number, kind | fcntl.LOCK_NB)
+                        return
+                    time.sleep(_SHORT)
+                fcntl.flock(turn, fcntl.LOCK_UN)
+                time.sleep(_PAUSE)
+        finally:
+            os.close(turn)
 
     @contextlib.contextmanager
     def _frozen(self, container: str, chosen: Callable[[], list[dict[str, Any]]]) -> Iterator[None]:
