@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
+import time
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,36 +14,35 @@ from claudy.guard.start import Starter
 if TYPE_CHECKING:
     from pathlib import Path
 
-SECONDS = 5
+SECONDS = 3
 
 
 def test_many_who_share_do_not_keep_one_out(tmp_path: Path) -> None:
     parts: list[Any] = [SimpleNamespace(directory=str(tmp_path))] * 5
     starter = cast("Any", Starter(*parts))
-    over = threading.Event()
-    held = [threading.Event(), threading.Event()]
-
-    def share(mine: threading.Event, others: threading.Event) -> None:
-        while not over.is_set():
-            with starter.writing():
-                mine.set()
-                others.wait(0.3)  # so that always one has it
-            mine.clear()
-
-    threads = [threading.Thread(target=share, args=pair) for pair in (held, held[::-1])]
-    for thread in threads:
-        thread.start()
-    assert all(event.wait(SECONDS) for event in held)
     alone = threading.Event()
 
     def hold() -> None:
-        with starter._lock(2):  # LOCK_EX
+        with starter._lock(fcntl.LOCK_EX):
             alone.set()
 
+    held = ExitStack()
+    held.enter_context(starter.writing())
     holder = threading.Thread(target=hold, daemon=True)
     holder.start()
-    found = alone.wait(SECONDS)
-    over.set()
-    for thread in [*threads, holder]:
-        thread.join(SECONDS)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and not alone.is_set():
+        # The next one has it before the last one goes.
+        following = ExitStack()
+        entering = threading.Thread(
+            target=lambda stack=following: stack.enter_context(starter.writing())
+        )
+        entering.start()
+        entering.join(0.3)
+        held.close()
+        entering.join(SECONDS)
+        held = following
+    found = alone.is_set()
+    held.close()
+    holder.join(SECONDS)
     assert found
