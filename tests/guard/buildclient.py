@@ -200,9 +200,9 @@ def _serve(  # noqa: C901 - one branch an event
                     send(number, streams[number].first)
                 elif isinstance(event, h2.events.DataReceived):
                     number = event.stream_id or 0
-                    connection.acknowledge_received_data(event.flow_controlled_length, number)
                     if number not in streams:
                         continue  # the question of a call that was not taken
+                    connection.acknowledge_received_data(event.flow_controlled_length, number)
                     said, last = streams[number].answer(event.data or b"")
                     send(number, said)
                     if last:
