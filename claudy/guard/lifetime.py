@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from claudy.guard.exchange import Services
 
 _PAUSE = 0.5
+_AGAIN = 30.0
 _SHORT = 0.2  # before the sandbox is there
 
 
@@ -33,6 +34,8 @@ def wait_for_end(services: Services) -> None:
                 seen = str(found["Id"])
                 path = f"/containers/{seen}/wait"
                 with services.daemon.open("POST", path, [("condition", "removed")]) as answer:
+                    # An engine may forget to say so: a container that went at that moment.
+                    answer.sock.settimeout(_AGAIN)
                     answer.response.read()
                 continue
             over = seen or orphaned or time.monotonic() > deadline
