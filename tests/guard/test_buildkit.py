@@ -181,6 +181,7 @@ SOLVES = {
     "option that names the image": {"ExporterAttrs": {"dangling-name-prefix": "a:1,b"}},
     "option that names it, too": {"ExporterAttrs": {"danglingName": "a:1"}},
     "priority": {"FrontendAttrs": {"ulimit": "nofile=1:1,rtprio=99:99"}},
+    "priority in quotes": {"FrontendAttrs": {"ulimit": '"rtprio=99:99"'}},
     "no ref": {"Ref": ""},
     "odd ref": {"Ref": "../x"},
 }
@@ -220,7 +221,7 @@ def test_cache_mounts_are_the_projects_own() -> None:
 
 
 def test_a_session_does_not_say_what_is_exported() -> None:
-    """Nobody reads a session along: on it the client could name any tag of the host."""
+    """Only files are read along on a session, where the client could name any tag of the host."""
     evil = {**GOOD, "EnableSessionExporter": True}
     data = policy.solve(encode(evil, policy.SOLVE_REQUEST), NAMESPACE, OLD).data
     assert "EnableSessionExporter" not in decode(data, policy.SOLVE_REQUEST)

@@ -175,7 +175,8 @@ def solve(data: bytes, namespace: str, api: tuple[int, int]) -> Solve:
     _no_raw(message, "Definition", "FrontendInputs", "SourcePolicy")
     if api < MENDED_API:
         message["SourcePolicy"] = NO_SUBDIRECTORIES
-    # With it the daemon asks the session, which nobody reads along, what to export to which tag.
+    # With it the daemon asks the session, of which only files are read along, what to export, and
+    # to which tag.
     message.pop("EnableSessionExporter", None)
     _frontend(message.get("Frontend", ""))
     _no_exported_cache(message.get("Cache", {}))
@@ -242,6 +243,8 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
     options: dict[str, str], namespace: str
 ) -> dict[str, str]:
     """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
+    # What an imported cache says of a step's result becomes the engine's own, for the host's builds.
+    options = {name: value for name, value in options.items() if name not in _IMPORTS}
     for name, value in options.items():
         if name == "force-network-mode":
             if value not in _NETWORKS:
@@ -257,13 +260,11 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
                 raise refused(
                     f"the build context {value[:100]} is remote", "Clone it and build from there."
                 )
-        elif name in _IMPORTS:
-            pass  # left out
         elif name.startswith("local-sessionid:"):
             if not REF.fullmatch(value):
                 raise invalid("a malformed session id")
         elif name == "ulimit":
-            for limit in value.split(","):
+            for limit in value.replace('"', "").split(","):  # of a CSV line
                 if limit.partition("=")[0] in _PRIORITIES:
                     raise refused(f"the limit {limit[:40]} is the host's", "Leave it out.")
         elif name == "cgroup-parent":
@@ -273,15 +274,7 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
             raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
     hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
     own = {_CACHE_NAMESPACE: namespace, _CHOSEN: "", "add-hosts": ",".join(filter(None, hosts))}
-    return _imports(options) | own
-
-
-def _imports(options: dict[str, str]) -> dict[str, str]:
-    """Return options without imported caches.
-
-    What one says of a step's result becomes the engine's own cache, which the host's builds use.
-    """
-    return {name: value for name, value in options.items() if name not in _IMPORTS}
+    return options | own
 
 
 def _no_exported_cache(cache: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from claudy.guard import mounts, ports, strictjson
 from claudy.guard.handlers.making import marks, new_token
 from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
 from claudy.guard.policy.create import create_body
-from claudy.guard.policy.references import SHORT_ID, looks_like_id
+from claudy.guard.policy.references import is_short_id, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, NOT_FOUND, Denied, refused
 from claudy.guard.start import shares_with_another
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 COUNTING = "count.lock"
 COPYING = "copy.lock"
 NAMING = "name.lock"
-_TYPED = 4  # digits of an id that somebody may type
-_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def create(x: Exchange) -> None:
@@ -173,8 +171,7 @@ def require_free_name(x: Exchange, name: str) -> None:
         raise refused(f"the name {name} looks like a container id", "Choose another name.")
     if name.startswith("claudy-"):
         raise refused(f"the name {name} is claudy's own", "Choose another name.")
-    # `db` is a name: of two digits nobody expects to mean one container for long.
-    if set(name) <= _HEX_DIGITS and _TYPED <= len(name) < SHORT_ID:
+    if is_short_id(name):
         _, found = x.daemon.json("GET", "/containers/json", [("all", "1")])
         if any(
             entry["Id"].startswith(name) and not x.ledger.owns("containers", entry["Id"])
