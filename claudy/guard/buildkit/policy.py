@@ -243,7 +243,7 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
     options: dict[str, str], namespace: str
 ) -> dict[str, str]:
     """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
-    # What an imported cache says of a step's result becomes the engine's own, for the host's builds.
+    # What an imported cache says of a step becomes the engine's own, also for the host's builds.
     options = {name: value for name, value in options.items() if name not in _IMPORTS}
     for name, value in options.items():
         if name == "force-network-mode":
