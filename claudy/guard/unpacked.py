@@ -2,7 +2,8 @@
 
 CVE-2026-41567: Docker before 29.5.1 runs `unpigz` or `xz` for a compressed archive after it has
 made the container's files its root, so what runs, as root and outside of the container, is the
-container's. gzip is taken off here; xz is refused. bzip2 and zstd are read by the daemon itself.
+container's. gzip is taken off here, once; xz is refused. bzip2 and zstd are read by the daemon
+itself.
 """
 
 from __future__ import annotations
@@ -28,20 +29,37 @@ def unpacked(pieces: Iterable[list[memoryview]]) -> Iterator[list[memoryview]]:
         pieces: of the body; gone when the next is asked for.
 
     Raises:
-        Denied: it is compressed with xz, or no whole gzip.
+        Denied: it is compressed with xz, or twice, or no whole gzip.
     """
     source = iter(pieces)
+    head = _head(source)
+    if not head.startswith(_GZIP):
+        yield from _plain(head, source)
+        return
+    within = _ungzipped(head, source)
+    yield from _plain(_head(within), within)
+
+
+def _head(source: Iterator[list[memoryview]]) -> bytes:
+    """Take as much as tells how it is compressed."""
     head = b""
     for piece in source:
         head += b"".join(piece)
         if len(head) >= len(_XZ):
             break
+    return head
+
+
+def _plain(head: bytes, source: Iterator[list[memoryview]]) -> Iterator[list[memoryview]]:
     if head.startswith(_XZ):
         raise refused("an archive compressed with xz is not copied", "Use xz -d before docker cp.")
-    if not head.startswith(_GZIP):
-        yield [memoryview(head)]
-        yield from source
-        return
+    if head.startswith(_GZIP):
+        raise refused("an archive compressed twice is not copied", "Use gzip -d before docker cp.")
+    yield [memoryview(head)]
+    yield from source
+
+
+def _ungzipped(head: bytes, source: Iterator[list[memoryview]]) -> Iterator[list[memoryview]]:
     try:
         with gzip.GzipFile(fileobj=io.BufferedReader(_Stream(head, source), _BLOCK)) as file:
             while block := file.read1(_BLOCK):
