@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import select
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
 from claudy.engine.wire import Response
 from claudy.guard.refusal import Denied
-from claudy.guard.splice import widen
+from claudy.guard.splice import in_the_background, widen
 from claudy.guard.strictjson import dump
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ OLDEST, NEWEST = (1, 41), (1, 51)
 CONNECT_SECONDS = 5.0
 _PARTS = 1000  # sendmsg takes 1024
 _HANG_UP = select.POLLHUP | select.POLLERR
+
+
+class Kept(NamedTuple):
+    """A body in a file, at its beginning."""
+
+    file: IO[bytes]
 
 
 class ClientGone(Exception):
@@ -180,7 +188,7 @@ class Daemon:
         query: Query = (),
         *,
         version: tuple[int, int] | None = None,
-        body: bytes | Iterable[Piece] | None = None,
+        body: bytes | Kept | Iterable[Piece] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Query = (),
         client: socket.socket | None = None,
@@ -192,7 +200,7 @@ class Daemon:
             path: path below the version, in its decoded form.
             query: pairs; values decoded.
             version: API version; None: the newest.
-            body: bytes, or pieces that are sent chunked.
+            body: bytes, a file, or pieces that are sent chunked.
             headers: further fields, already checked.
             repeated: fields that are there more than once, already checked.
             client: whose hang-up ends the request.
@@ -212,7 +220,7 @@ class Daemon:
         where: str,
         query: Query,
         headers: Query,
-        body: bytes | Iterable[Piece] | None,
+        body: bytes | Kept | Iterable[Piece] | None,
         client: socket.socket | None,
     ) -> Answer:
         target = quote(where, safe="/:@+=~,") + (f"?{urlencode(list(query))}" if query else "")
@@ -227,6 +235,11 @@ class Daemon:
             if body is None or isinstance(body, bytes):
                 fields.append(("Content-Length", str(len(body or b""))))
                 sock.sendall(_head(method, target, fields) + (body or b""))
+            elif isinstance(body, Kept):
+                size = os.fstat(body.file.fileno()).st_size
+                fields.append(("Content-Length", str(size)))
+                sock.sendall(_head(method, target, fields))
+                _send_file(sock, body.file)
             else:
                 fields.append(("Transfer-Encoding", "chunked"))
                 sock.sendall(_head(method, target, fields))
@@ -277,6 +290,13 @@ def _head(method: bytes, target: str, fields: Query) -> bytes:
     if any(char in line for line in lines for char in "\r\n\0"):
         raise Denied(400, "claudy guard: a header field has a line end.")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _send_file(sock: socket.socket, file: IO[bytes]) -> None:
+    """Send a file without a copy of it here; stop when the daemon has refused it already."""
+    widen(sock)
+    with in_the_background(), contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        sock.sendfile(file)
 
 
 def _send_chunks(sock: socket.socket, pieces: Iterable[Piece]) -> None:

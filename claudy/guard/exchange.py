@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,12 +12,13 @@ from claudy.guard.policy.rules import DROP, No, apply
 from claudy.guard.refusal import BAD_REQUEST, invalid, refused
 from claudy.guard.relay import relay
 from claudy.guard.splice import pass_all
+from claudy.guard.spool import pass_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from claudy.guard.audit import Audit
-    from claudy.guard.daemon import Answer, Daemon, Piece
+    from claudy.guard.daemon import Answer, Daemon, Kept, Piece
     from claudy.guard.http import Client, Head
     from claudy.guard.ledger import Ledger
     from claudy.guard.localhost import Localhost
@@ -128,7 +130,7 @@ class Exchange:
         *,
         path: str = "",
         query: Iterable[tuple[str, str]] | None = None,
-        body: bytes | Iterable[Piece] | None = None,
+        body: bytes | Kept | Iterable[Piece] | None = None,
         headers: Mapping[str, str] | None = None,
         repeated: Iterable[tuple[str, str]] = (),
         version: tuple[int, int] | None = None,
@@ -178,8 +180,13 @@ class Exchange:
 
     # -- the answer --------------------------------------------------------------------------
 
-    def reply(self, answer: Answer) -> None:
-        """Pass the daemon's answer on, whatever it is."""
+    def reply(self, answer: Answer, *, over: Callable[[], object] | None = None) -> None:
+        """Pass the daemon's answer on, whatever it is.
+
+        Args:
+            answer: of the daemon.
+            over: called when the daemon is done, which then does not wait for the client.
+        """
         with answer:
             if answer.status >= BAD_REQUEST:
                 self.reply_error(answer.status, answer.response.read())
@@ -188,9 +195,11 @@ class Exchange:
             if self.row.method == "HEAD" or answer.status in {204, 304}:
                 self.client.answer(answer.status, b"", fields, head=True)
                 return
-            self._pass_on(answer, fields)
+            self._pass_on(answer, fields, over)
 
-    def _pass_on(self, answer: Answer, fields: dict[str, str]) -> None:
+    def _pass_on(
+        self, answer: Answer, fields: dict[str, str], over: Callable[[], object] | None
+    ) -> None:
         """Send the daemon's body on as it is framed; the daemon closes after it, and so does this.
 
         A daemon that breaks off leaves the client a body that is visibly cut short.
@@ -205,8 +214,15 @@ class Exchange:
             self.client.end_chunks()
             return
         framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": length}
-        self.client.send_head(answer.status, {**fields, **framing, "Connection": "close"})
+        head = {**fields, **framing, "Connection": "close"}
         _, first = answer.response.take()
+        if over:
+            with contextlib.suppress(OSError):  # of who is gone, the daemon knows nothing
+                self.client.send_head(answer.status, head)
+            directory = self.ledger.directory
+            pass_kept(answer.watched, self.client.sock, first, directory, over)
+            return
+        self.client.send_head(answer.status, head)
         self.client.send(first)
         self.client.sock.settimeout(None)
         pass_all(answer.watched, self.client.sock)

@@ -7,6 +7,7 @@ need.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _COPIED = 64 * 1024
 _ROOM = 4 * 1024 * 1024
 """Asked for as a socket's send buffer; the kernel gives what `net.core.wmem_max` allows."""
-_PIPE = 256 * 1024
+PIPE = 256 * 1024
 _SET_SIZE = 1031  # F_SETPIPE_SZ, which `fcntl` has only where the kernel has
 
 
@@ -65,42 +66,37 @@ def pass_all(source: Watched, sink: socket.socket) -> None:
         if not size:
             return
         sink.sendall(room[:size])
-    pipe = _pipe()
-    if pipe is None:
-        while size := source.recv_into(room):
-            sink.sendall(room[:size])
-        return
-    widen(sink)
-    reader, writer = pipe
-    try:
+    with contextlib.ExitStack() as opened:
+        try:
+            reader, writer = opened.enter_context(pipe())
+        except OSError:  # no descriptor is left
+            while size := source.recv_into(room):
+                sink.sendall(room[:size])
+            return
+        widen(sink)
         with in_the_background():
             while size := _fill(source, writer):
                 while size:
                     size -= os.splice(reader, sink.fileno(), size)
-    finally:
-        os.close(reader)
-        os.close(writer)
 
 
 def _fill(source: Watched, writer: int) -> int:
     """Take what the source has sent into an empty pipe; look at the client only while waiting."""
     while True:
         try:
-            return os.splice(source.fileno(), writer, _PIPE, flags=os.SPLICE_F_NONBLOCK)
+            return os.splice(source.fileno(), writer, PIPE, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             source.wait()
 
 
-def _pipe() -> tuple[int, int] | None:
-    """Return a large pipe; None where nothing can be spliced or no descriptor is left."""
-    if not hasattr(os, "splice"):
-        return None
-    import fcntl
-
+@contextlib.contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    """Open a large pipe: yields where to read and where to write."""
+    reader, writer = os.pipe()
     try:
-        reader, writer = os.pipe()
-    except OSError:
-        return None
-    with contextlib.suppress(OSError):  # the user's pipes may have too many pages already
-        fcntl.fcntl(writer, _SET_SIZE, _PIPE)
-    return reader, writer
+        with contextlib.suppress(OSError):  # the user's pipes may have too many pages already
+            fcntl.fcntl(writer, _SET_SIZE, PIPE)
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)

@@ -1,17 +1,20 @@
-"""A request's body kept in a temporary file, for what must be known whole before it goes on."""
+"""What is kept in a temporary file, because it must not go on yet or not at somebody's pace."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from typing import IO, TYPE_CHECKING
 
 from claudy.guard.refusal import Denied
+from claudy.guard.splice import PIPE, in_the_background, pipe, widen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import socket
+    from collections.abc import Callable, Iterable, Iterator
 
-_BLOCK = 1024 * 1024
+    from claudy.guard.daemon import Watched
 
 
 @contextlib.contextmanager
@@ -25,7 +28,7 @@ def spooled(pieces: Iterable[list[memoryview]], directory: str) -> Iterator[IO[b
     Raises:
         Denied: the disk is full.
     """
-    with tempfile.TemporaryFile(prefix="claudy-body-", dir=directory) as file:
+    with _temporary(directory) as file:
         try:
             for some in pieces:
                 file.writelines(some)
@@ -36,7 +39,50 @@ def spooled(pieces: Iterable[list[memoryview]], directory: str) -> Iterator[IO[b
         yield file
 
 
-def blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield what a file holds, in blocks."""
-    while block := file.read(_BLOCK):
-        yield block
+def pass_kept(
+    source: Watched,
+    sink: socket.socket,
+    first: bytes,
+    directory: str,
+    over: Callable[[], object],
+) -> None:
+    """Pass on everything through a file: the sink is sent what it takes, the source never waits.
+
+    Args:
+        source: the daemon's connection; nobody is watched.
+        sink: the client's.
+        first: what was received already.
+        directory: on a disk; `/tmp` may be memory.
+        over: called as soon as the source has ended, before the sink is waited for.
+
+    Raises:
+        OSError: the sink is gone or the disk full. The source has ended then, too.
+    """
+    with contextlib.ExitStack() as opened:
+        sink.setblocking(False)
+        widen(sink)
+        try:
+            file = opened.enter_context(_temporary(directory))
+            file.write(first)
+            file.flush()
+            kept, sent = len(first), 0
+            with pipe() as (reader, writer), in_the_background():
+                while size := os.splice(source.fileno(), writer, PIPE):
+                    kept += size
+                    while size:
+                        size -= os.splice(reader, file.fileno(), size)
+                    with contextlib.suppress(BlockingIOError):
+                        sent += os.sendfile(sink.fileno(), file.fileno(), sent, kept - sent)
+        except OSError:
+            while source.recv(PIPE):
+                pass
+            raise
+        finally:
+            over()
+        sink.setblocking(True)
+        while sent < kept:
+            sent += os.sendfile(sink.fileno(), file.fileno(), sent, kept - sent)
+
+
+def _temporary(directory: str) -> IO[bytes]:
+    return tempfile.TemporaryFile(prefix="claudy-body-", dir=directory)

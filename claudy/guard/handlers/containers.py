@@ -8,12 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import mounts, strictjson, views
+from claudy.guard.daemon import Kept
 from claudy.guard.handlers import pruning
 from claudy.guard.handlers.create import end_copying, require_free_name
 from claudy.guard.policy.create import update_body
 from claudy.guard.policy.objects import exec_body, exec_start_body
 from claudy.guard.refusal import BAD_REQUEST, Denied
-from claudy.guard.spool import blocks, spooled
+from claudy.guard.spool import spooled
 from claudy.guard.unpacked import unpacked
 
 if TYPE_CHECKING:
@@ -135,25 +136,16 @@ def waking(x: Exchange) -> None:
 
 def download(x: Exchange) -> None:
     """Copy out of a container, or look at a path in it."""
-    with contextlib.ExitStack() as kept:
-        file = None
-        with x.services.starter.holding(x.refs["container"]) as still:
-            answer = x.open_locked()
-            # Nobody reads who may stand still. Otherwise the daemon holds the container until all
-            # is read, but not for an export.
-            whole = still or x.row.path.endswith("/export")
-            if whole and answer.status < BAD_REQUEST and x.row.method == "GET":
-                with answer:
-                    parts = ([memoryview(part)] for part in answer.response.blocks())
-                    file = kept.enter_context(spooled(parts, x.ledger.directory))
-        if file is None:
-            x.reply(answer)
+    with contextlib.ExitStack() as held:
+        still = held.enter_context(x.services.starter.holding(x.refs["container"]))
+        answer = x.open_locked()
+        # Nobody reads who may stand still. Otherwise the daemon holds the container until all is
+        # read, but not for an export.
+        whole = still or x.row.path.endswith("/export")
+        if whole and answer.status < BAD_REQUEST and x.row.method == "GET":
+            x.reply(answer, over=held.close)
             return
-        fields = {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
-        x.client.send_head(answer.status, fields)
-        for block in blocks(file):
-            x.client.send_chunk(block)
-        x.client.end_chunks()
+    x.reply(answer)
 
 
 def upload(x: Exchange) -> None:
@@ -165,7 +157,7 @@ def upload(x: Exchange) -> None:
         users = x.value("copyUIDGID") not in {"", "0", "false"}
         with starter.holding(x.refs["container"], users=users):
             headers = {"Content-Type": "application/x-tar"}
-            answer = x.open_locked(body=blocks(file), headers=headers)
+            answer = x.open_locked(body=Kept(file), headers=headers)
         x.reply(answer)
 
 

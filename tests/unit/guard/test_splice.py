@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from claudy.guard import splice
 from claudy.guard.daemon import ClientGone, Watched
 from claudy.guard.splice import pass_all
 
@@ -39,7 +39,11 @@ def test_all_bytes_pass(
     daemon: Pair, client: Pair, size: int, spliced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not spliced:
-        monkeypatch.setattr(splice, "_pipe", lambda: None)
+
+        def none_left() -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr(os, "pipe", none_left)
     data = os.urandom(size)
     got = bytearray()
 
