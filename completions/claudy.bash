@@ -125,7 +125,7 @@ _claudy() {
     'config 0') _claudy_words "show path set edit" "$cur" ;;
     'run'\ 0) _claudy_paths -d "$cur" ;;
     'doctor'\ *) _claudy_words "place project endpoint connection answer daemon patches files socket-source image registry credentials disk leftovers sandbox user ping tools bind-mount ownership sibling terminal dns proxy disk-inside" "$cur" ;;
-    'config set'\ 0) _claudy_words "docker host context socket_source image pull registry env volumes publish network cpus memory pids_limit read_only sudo keep visibility budget_memory budget_cpus budget_pids budget_containers budget_ports guard_runs publish_all" "$cur" ;;
+    'config set'\ 0) _claudy_words "docker host context socket_source image pull registry env volumes publish network cpus memory pids_limit read_only sudo keep visibility build_cache budget_memory budget_cpus budget_pids budget_containers budget_ports guard_runs publish_all" "$cur" ;;
     'trust'\ 0) _claudy_paths -d "$cur" ;;
     'completion'\ 0) _claudy_words "bash zsh fish powershell" "$cur" ;;
     esac

@@ -192,7 +192,7 @@ complete -c claudy -n "__claudy_in 'config path'" -s h -l help -d 'Show this mes
 
 complete -c claudy -n "__claudy_in 'config set'" -l project -d 'The project\'s file, not yours'
 complete -c claudy -n "__claudy_in 'config set'" -s h -l help -d 'Show this message and exit'
-complete -c claudy -n "__claudy_in 'config set'" -a 'docker host context socket_source image pull registry env volumes publish network cpus memory pids_limit read_only sudo keep visibility budget_memory budget_cpus budget_pids budget_containers budget_ports guard_runs publish_all'
+complete -c claudy -n "__claudy_in 'config set'" -a 'docker host context socket_source image pull registry env volumes publish network cpus memory pids_limit read_only sudo keep visibility build_cache budget_memory budget_cpus budget_pids budget_containers budget_ports guard_runs publish_all'
 
 complete -c claudy -n "__claudy_in 'config edit'" -l project -d 'The project\'s file, not yours'
 complete -c claudy -n "__claudy_in 'config edit'" -s h -l help -d 'Show this message and exit'

@@ -34,7 +34,7 @@ Register-ArgumentCompleter -Native -CommandName claudy -ScriptBlock {
         'stop *' = @('<text>')
         'restart *' = @('<text>')
         'rm *' = @('<text>')
-        'config set 0' = @('docker', 'host', 'context', 'socket_source', 'image', 'pull', 'registry', 'env', 'volumes', 'publish', 'network', 'cpus', 'memory', 'pids_limit', 'read_only', 'sudo', 'keep', 'visibility', 'budget_memory', 'budget_cpus', 'budget_pids', 'budget_containers', 'budget_ports', 'guard_runs', 'publish_all')
+        'config set 0' = @('docker', 'host', 'context', 'socket_source', 'image', 'pull', 'registry', 'env', 'volumes', 'publish', 'network', 'cpus', 'memory', 'pids_limit', 'read_only', 'sudo', 'keep', 'visibility', 'build_cache', 'budget_memory', 'budget_cpus', 'budget_pids', 'budget_containers', 'budget_ports', 'guard_runs', 'publish_all')
         'config set 1' = @('<text>')
         'trust 0' = @('<directory>')
         'completion 0' = @('bash', 'zsh', 'fish', 'powershell')

@@ -34,6 +34,7 @@ class Settings:
         socket_source: path of `listen` as the daemon sees it, for binds of the Docker socket;
             empty: the same as `listen`. A volume's name and path `NAME:/PATH` for a sidecar.
         visibility: "all" or "own".
+        share_build_cache: builds take the host's `RUN` steps, and the host's take theirs.
         budget: limits by name (memory in bytes, nano_cpus, pids, containers, ports); 0: none.
         all_interfaces: published ports may listen on every interface.
         loopback_only: the engine can't publish on the sandbox's gateway: it is rootless.
@@ -56,6 +57,7 @@ class Settings:
     gid: int = 0
     socket_source: str = ""
     visibility: str = "all"
+    share_build_cache: bool = False
     budget: tuple[tuple[str, int], ...] = ()
     all_interfaces: bool = False
     loopback_only: bool = False
@@ -76,6 +78,7 @@ _FLAGS = {
     "publish-all-interfaces": "all_interfaces",
     "publish-on-loopback-only": "loopback_only",
     "read-only": "read_only",
+    "share-build-cache": "share_build_cache",
 }
 _NUMBERS = {"uid", "gid", "grace", "launcher", "ready_fd"}
 _BUDGET = {"memory", "cpus", "pids", "containers", "ports"}

@@ -31,7 +31,7 @@ def plan_guard(
 
     Args:
         launch: the launch.
-        settings: where it runs, visibility and budgets are read.
+        settings: those of the guard are read.
         facts: which engine it is.
         user: who may connect.
         host_path: the project's path on the daemon's file system.
@@ -101,7 +101,7 @@ def arguments(
 
     Args:
         launch: the launch.
-        settings: visibility and budgets are read.
+        settings: those of the guard are read.
         facts: which engine it is.
         user: who may connect.
         host_path: the project's path on the daemon's file system.
@@ -126,6 +126,7 @@ def arguments(
     if said:
         options["budget"] = said
     argv = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    argv += ["--share-build-cache"] if settings["build_cache"] == "shared" else []
     argv += ["--publish-all-interfaces"] if settings["publish_all"] else []
     # Its addresses in the networks are those of a network namespace, not of the machine.
     argv += ["--publish-on-loopback-only"] if facts.rootless else []

@@ -25,7 +25,7 @@ def plan_sidecar(
 
     Args:
         launch: the launch.
-        settings: visibility and budgets are read.
+        settings: those of the guard are read.
         facts: which engine it is.
         user: who may connect.
         host_path: the project's path on the daemon's file system.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MODES = ("guard", "host", "none")
 PULL = ("missing", "always", "never")
 VISIBILITY = ("all", "own")
+BUILD_CACHE = ("own", "shared")
 GUARD_RUNS = ("auto", "process", "sidecar")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -170,6 +171,11 @@ SETTINGS: tuple[Setting, ...] = (
         "visibility", "all", one_of(*VISIBILITY),
         "guard: whether the sandbox sees the host's containers and images (all) or not (own)",
         Wait("more than yours", _wider("own", "all")),
+    ),
+    Setting(
+        "build_cache", "own", one_of(*BUILD_CACHE),
+        "guard: RUN steps of builds are the project's (own) or the host's, too (shared)",
+        Wait("`shared`, unless yours is", _wider("own", "shared")),
     ),
     Setting("budget_memory", 0, size, "guard: memory of each container, 0 for any", _HIGHER),
     Setting("budget_cpus", 0, cpus, "guard: CPUs of each container, 0 for any", _HIGHER),

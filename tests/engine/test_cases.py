@@ -175,3 +175,25 @@ def test_6_docker_without_root(claudy: Claudy, project: Path) -> None:
     os.chown(project, 12345, 12345)
     done = claudy.run("--", "sh", "-c", "id -u; docker version -f '{{.Server.Os}}'", cwd=project)
     assert (done.code, done.text.split()) == (0, ["12345", "linux"]), done.said
+
+
+@pytest.mark.parametrize("cache", ["own", "shared"])
+def test_7_what_the_host_has_built_is_cached(inside: Inside, engine: Engine, cache: str) -> None:
+    """All of it with `build_cache = "shared"`; else the guard has `RUN` built once a project."""
+    name = f"my-app-{secrets.token_hex(4)}"
+    write_app(inside.project)
+    with (inside.project / "Dockerfile").open("a") as file:
+        file.write(f"RUN echo {name} > /built\n")
+    command = [engine.program, "build", "-t", name, str(inside.project)]
+    environment = engine.environment | {"DOCKER_BUILDKIT": "1"}
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    inside.claudy = inside.claudy.with_environment(CLAUDY_BUILD_CACHE=cache)
+    build = f"docker build --progress=plain -t {name}-inside . 2>&1"
+    try:
+        first, again = (inside.output(build).count(" CACHED") for _ in range(2))
+        assert (first, again) == (1 if (inside.mode, cache) == ("guard", "own") else 2, 2)
+        if first == again:
+            built = engine.cli("image", "inspect", "-f", "{{.Id}}", name, f"{name}-inside").stdout
+            assert len(set(built.split())) == 1
+    finally:
+        engine.cli("rmi", "-f", name, f"{name}-inside", check=False)

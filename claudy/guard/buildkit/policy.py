@@ -152,13 +152,14 @@ class Solve(NamedTuple):
     names: list[str]
 
 
-def solve(data: bytes, namespace: str, api: tuple[int, int]) -> Solve:
+def solve(data: bytes, namespace: str, api: tuple[int, int], *, own_steps: bool = True) -> Solve:
     """Check a Control.Solve.
 
     Args:
         data: the message.
         namespace: of cache mounts, the project's own.
         api: the newest that the engine speaks.
+        own_steps: whether the steps are the project's own.
 
     Raises:
         Denied: it asks for more than a build.
@@ -181,7 +182,9 @@ def solve(data: bytes, namespace: str, api: tuple[int, int]) -> Solve:
     _frontend(message.get("Frontend", ""))
     _no_exported_cache(message.get("Cache", {}))
     message.get("Cache", {}).pop("Imports", None)
-    message["FrontendAttrs"] = _options(message.get("FrontendAttrs", {}), namespace)
+    message["FrontendAttrs"] = _options(
+        message.get("FrontendAttrs", {}), namespace, own_steps=own_steps
+    )
     names: list[str] = []
     if message.get("Exporter"):
         message["ExporterAttrs"] = _exporter(
@@ -203,8 +206,8 @@ def ref_of(data: bytes) -> str:
     return ref if REF.fullmatch(ref) else ""
 
 
-def bridge_solve(data: bytes, namespace: str) -> bytes:
-    """Check an LLBBridge.Solve and return it.
+def bridge_solve(data: bytes, namespace: str, *, own_steps: bool = True) -> bytes:
+    """Check an LLBBridge.Solve and return it; as `solve`.
 
     Raises:
         Denied: it brings its own build steps, or options that lead to the host.
@@ -214,7 +217,9 @@ def bridge_solve(data: bytes, namespace: str) -> bytes:
     _frontend(message.get("Frontend", ""))
     message.pop("ExporterAttr", None)
     message.pop("CacheImports", None)
-    message["FrontendOpt"] = _options(message.get("FrontendOpt", {}), namespace)
+    message["FrontendOpt"] = _options(
+        message.get("FrontendOpt", {}), namespace, own_steps=own_steps
+    )
     return encode(message, BRIDGE_REQUEST)
 
 
@@ -240,7 +245,7 @@ def _frontend(name: str) -> None:
 
 
 def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to bottom
-    options: dict[str, str], namespace: str
+    options: dict[str, str], namespace: str, *, own_steps: bool
 ) -> dict[str, str]:
     """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
     # What an imported cache says of a step becomes the engine's own, also for the host's builds.
@@ -272,9 +277,11 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
                 raise refused("a cgroup parent is not allowed", "Leave it out.")
         elif not _FREE_OPTIONS.fullmatch(name):
             raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
-    hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
-    own = {_CACHE_NAMESPACE: namespace, _CHOSEN: "", "add-hosts": ",".join(filter(None, hosts))}
-    return options | own
+    options |= {_CACHE_NAMESPACE: namespace, _CHOSEN: ""}
+    if own_steps:
+        hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
+        options["add-hosts"] = ",".join(filter(None, hosts))
+    return options
 
 
 def _no_exported_cache(cache: dict[str, Any]) -> None:

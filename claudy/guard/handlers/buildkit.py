@@ -101,6 +101,7 @@ class _Builds:
         self._x = x
         settings = x.services.settings
         self._namespace = sha256(settings.project.encode()).hexdigest()[:16]
+        self._own_steps = not settings.share_build_cache
 
     def refusal(self, path: str, denied: Denied) -> None:
         """Write a refusal down."""
@@ -129,7 +130,7 @@ class _Builds:
         if call.path == policy.SOLVE:
             return self._solve(call, data)
         if call.path == policy.BRIDGE_SOLVE:
-            return policy.bridge_solve(data, self._namespace)
+            return policy.bridge_solve(data, self._namespace, own_steps=self._own_steps)
         if call.path in policy.EMPTY:
             return b""
         if call.path.endswith("/Status"):
@@ -147,8 +148,8 @@ class _Builds:
         from claudy.guard.buildkit.wire import decode
 
         call.build = policy.ref_of(data)  # until it is allowed
-        wanted = policy.solve(data, self._namespace, self._x.daemon.offered)
         x = self._x
+        wanted = policy.solve(data, self._namespace, x.daemon.offered, own_steps=self._own_steps)
         if wanted.session and not x.services.sessions.has(wanted.session):
             raise refused("the build names a session of another client", "Build again.")
         names = [tags.normalised(name) for name in wanted.names]

@@ -199,6 +199,7 @@ BEYOND = {
     "registry": ("r", ""),
     "publish_all": (True, False),
     "guard_runs": ("process", "auto"),
+    "build_cache": ("shared", "own"),
 }
 """Beyond the project, and not, for who has said nothing."""
 LIMITS: dict[str, tuple[Any, list[Any], list[Any]]] = {
@@ -213,6 +214,7 @@ LIMITS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "pids_limit": (100, [0, 101], [100, 99]),
     "read_only": (True, [False], [True]),
     "visibility": ("own", ["all"], ["own"]),
+    "build_cache": ("own", ["shared"], ["own"]),
     "guard_runs": ("sidecar", ["auto", "process"], ["sidecar"]),
     "budget_memory": ("1g", [0, "2g"], ["1g", "512m"]),
     "budget_cpus": (2, [0, 2.5], [2, 1]),
