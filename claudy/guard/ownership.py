@@ -128,7 +128,7 @@ class Objects:
             return False
         # The daemon's CreatedAt changes with the contents; the token was ours alone.
         token = (found.get("Labels") or {}).get(TOKEN_LABEL)
-        return bool(record.get("anonymous")) or token == record.get("token")
+        return bool(record.get("anonymous")) or (bool(token) and token == record.get("token"))
 
     def volume_exists(self, name: str) -> bool:
         """Whether the daemon has a volume of that name, whoever made it."""

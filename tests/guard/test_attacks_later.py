@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import io
@@ -14,6 +15,7 @@ import socket
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from tests.guard.conftest import AT_ONCE
 from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.guard.conftest import Guard, Host
 
@@ -381,6 +383,38 @@ def test_a_volume_that_somebody_has_is_not_copied_into(guard: Guard) -> None:
     guard.cli("volume", "create", f"{volume}6")
     assert listed("-v", f"{volume}6:/data") == "file\n"
     guard.cli("rmi", image)
+
+
+@contextlib.contextmanager
+def copying(guard: Guard) -> Iterator[None]:
+    """Hold up whoever has to do with volumes, as a create does that copies a lot into one."""
+    number = os.open(guard.ledger / "copy.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_volume_that_goes_before_a_start_is_forgotten(guard: Guard) -> None:
+    """Otherwise the next volume of that name, the host's, is the project's."""
+    volume = f"next-{secrets.token_hex(3)}"
+    full = guard.create({"Binds": [f"{volume}:/x"]}).json["Id"]
+    with ThreadPoolExecutor(1) as pool:
+        with copying(guard):
+            started = pool.submit(guard.ask, "POST", f"/containers/{full}/start")
+            time.sleep(0.5)
+            assert guard.ask("DELETE", f"/containers/{full}").status == 204
+            assert guard.ask("DELETE", f"/volumes/{volume}").status == 204
+        assert started.result().status == 404
+    guard.engine.cli("volume", "create", volume)
+    try:
+        assert guard.ask("GET", f"/volumes/{volume}").status == 404
+        assert guard.create({"Binds": [f"{volume}:/x"]}).status == 403
+        assert guard.ask("DELETE", f"/volumes/{volume}").status == 404
+    finally:
+        guard.engine.cli("volume", "rm", "-f", volume)
 
 
 # -- networks --------------------------------------------------------------------------------

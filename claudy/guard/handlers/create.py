@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,12 @@ def end_copying(x: Exchange, container: str) -> None:
     _, found = x.daemon.json("GET", f"/containers/{container}/json")
     for name in fresh & {mount.get("Name") for mount in (found or {}).get("Mounts") or []}:
         with x.ledger.held(COPYING):
-            record = dict(x.ledger.get("volumes", name) or {})
-            record.pop("fresh", None)
-            x.ledger.add("volumes", name, **record)
+            # The record may be gone by now, and must not come back: the name is another's next.
+            x.ledger.change(functools.partial(_forget_fresh, name))
+
+
+def _forget_fresh(name: str, data: dict[str, Any]) -> None:
+    data["volumes"].get(name, {}).pop("fresh", None)
 
 
 def _make(
