@@ -414,7 +414,22 @@ def test_a_volume_that_goes_before_a_start_is_forgotten(guard: Guard) -> None:
         assert guard.create({"Binds": [f"{volume}:/x"]}).status == 403
         assert guard.ask("DELETE", f"/volumes/{volume}").status == 404
     finally:
-        guard.engine.cli("volume", "rm", "-f", volume)
+        guard.engine.cli("volume", "rm", volume, check=False)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_volume_that_goes_before_a_create_is_not_the_hosts(guard: Guard) -> None:
+    volume = f"next-{secrets.token_hex(3)}"
+    assert guard.ask("POST", "/volumes/create", {"Name": volume}).status == 201
+    with ThreadPoolExecutor(1) as pool, copying(guard):
+        made = pool.submit(guard.create, {"Binds": [f"{volume}:/x"]})
+        time.sleep(0.5)
+        assert guard.ask("DELETE", f"/volumes/{volume}").status == 204
+        guard.engine.cli("volume", "create", volume)
+    try:
+        assert made.result().status == 403
+    finally:
+        guard.engine.cli("volume", "rm", volume, check=False)
 
 
 # -- networks --------------------------------------------------------------------------------

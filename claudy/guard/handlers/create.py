@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 COUNTING = "count.lock"
 COPYING = "copy.lock"
-NAMING = "name.lock"
 
 
 def create(x: Exchange) -> None:
@@ -48,9 +47,6 @@ def create(x: Exchange) -> None:
         api=x.daemon.newest,
         volume=workspace_volume(x.services.settings),
     )
-    for volume in plan.volumes:
-        with x.ledger.held(NAMING):
-            ensure_volume(x, volume)
     version = x.version
     if plan.uses_workspace and x.services.workspace.read_only:
         # For an older request the daemon would leave what is mounted in the project writable.
@@ -71,7 +67,7 @@ def create(x: Exchange) -> None:
     _pin_networks(x, body, str(host.get("NetworkMode") or ""))
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
     record = {"asked": asked, "sources": plan.sources, **published}
-    with _copying(x, plan), counted(x):
+    with counted(x), _copying(x, plan):
         require_budget(x, published.get("ports", 0))
         _make(x, body, query, version, record, set(plan.volumes))
 
@@ -90,6 +86,8 @@ def _copying(x: Exchange, plan: mounts.Plan) -> Iterator[None]:
         return
     with x.ledger.held(COPYING):
         for name in set(plan.volumes):
+            # Not before: while this waited, the name could become another's.
+            ensure_volume(x, name)
             record = x.ledger.get("volumes", name) or {}
             if not record.get("fresh") or _has_run(x, name):
                 mounts.keep_as_it_is(plan, name)
