@@ -338,7 +338,7 @@ def test_directory_of_a_repository(guard: Guard) -> None:
         assert "policy" not in said(f"{repository}:x")
         return
     assert "policy" not in said(repository)
-    for directory in (":x", ":./x/y", ":x/../y"):
+    for directory in (":x", ":./x/y", ":x/../y", "%3Ax", "%253Ax", "%253ax"):
         assert "denied by policy" in said(repository + directory)
 
 

@@ -79,7 +79,8 @@ NO_SUBDIRECTORIES = encode(
         "rules": [
             {
                 "action": _DENY,
-                "selector": {"identifier": "^git://[^#]*#[^:]*:.", "match_type": _REGEX},
+                # A percent sign, because the daemon decodes once more after the policy has looked.
+                "selector": {"identifier": "^git://[^#]*#.*(:.|%)", "match_type": _REGEX},
             }
         ],
     },
