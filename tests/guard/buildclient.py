@@ -17,7 +17,7 @@ from claudy.guard.buildkit import policy
 from claudy.guard.buildkit.wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
@@ -50,15 +50,17 @@ def stat(path: str, mode: int = 0o644, size: int = 0, *more: bytes) -> bytes:
 
 
 class Sent(NamedTuple):
-    """What came of a build.
+    """What came of a call.
 
     Attributes:
         status: of gRPC; -1: the connection was closed.
         message: of the error.
+        data: the answer's message, with its prefix.
     """
 
     status: int
     message: str
+    data: bytes = b""
 
 
 def build(
@@ -75,6 +77,35 @@ def build(
         dockerfile: what to build.
         pieces: how a gRPC message is cut into frames.
     """
+    with _control(path, packets, dockerfile, pieces) as (control, session):
+        request = {"Ref": os.urandom(12).hex(), "Session": session, "Frontend": "dockerfile.v0"}
+        solve = control.ask(policy.SOLVE, encode(request, policy.SOLVE_REQUEST))
+        return control.answer(solve)
+
+
+@contextlib.contextmanager
+def frontend(path: Path, dockerfile: bytes) -> Iterator[Callable[[str, bytes], Sent]]:
+    """Begin a build whose steps the client asks for; yields how it calls the engine's bridge.
+
+    Args:
+        path: socket of the engine or guard.
+        dockerfile: what the engine's own frontend reads.
+    """
+    with _control(path, [], dockerfile, lambda message: [message]) as (control, session):
+        ref = os.urandom(12).hex()
+        control.ask(policy.SOLVE, encode({"Ref": ref, "Session": session}, policy.SOLVE_REQUEST))
+        bridge = policy.BRIDGE_SOLVE.removesuffix("Solve")
+        yield lambda name, message: control.answer(control.ask(bridge + name, message, ref))
+
+
+@contextlib.contextmanager
+def _control(
+    path: Path,
+    packets: Sequence[bytes],
+    dockerfile: bytes,
+    pieces: Callable[[bytes], list[bytes]],
+) -> Iterator[tuple[_Control, str]]:
+    """Serve files on a session; yields a connection for calls, and the session's id."""
     name = os.urandom(12).hex()
     headers = {
         "X-Docker-Expose-Session-Uuid": name,
@@ -87,7 +118,7 @@ def build(
         server = threading.Thread(target=_serve, args=(session, packets, dockerfile, pieces))
         server.start()
         try:
-            return _solve(control, name)
+            yield _Control(control), name
         finally:
             for sock in (control, session):
                 with contextlib.suppress(OSError):
@@ -109,33 +140,53 @@ def _upgraded(path: Path, target: str, headers: dict[str, str]) -> socket.socket
     return sock
 
 
-def _solve(sock: socket.socket, session: str) -> Sent:
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-    connection.initiate_connection()
-    request = {"Ref": os.urandom(12).hex(), "Session": session, "Frontend": "dockerfile.v0"}
-    message = encode(request, policy.SOLVE_REQUEST)
-    stream = connection.get_next_available_stream_id()
-    head = {
-        ":method": "POST", ":scheme": "http", ":authority": "x", ":path": policy.SOLVE,
-        "content-type": "application/grpc", "te": "trailers",
-    }  # fmt: skip
-    connection.send_headers(stream, list(head.items()))
-    connection.send_data(stream, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=True)
-    sock.sendall(connection.data_to_send())
-    found: dict[str, str] = {}
-    while "grpc-status" not in found:
-        data = sock.recv(65536)
-        if not data:
-            return Sent(-1, "closed")
-        for event in connection.receive_data(data):
-            if isinstance(event, h2.events.DataReceived):
-                connection.acknowledge_received_data(event.flow_controlled_length, stream)
-            elif isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
-                found |= {str(k): str(v) for k, v in event.headers or []}
-            elif isinstance(event, h2.events.StreamReset):
-                return Sent(-1, "reset")
-        sock.sendall(connection.data_to_send())
-    return Sent(int(found["grpc-status"]), found.get("grpc-message", ""))
+class _Control:
+    """A connection to /grpc."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        config = h2.config.H2Configuration(header_encoding="utf-8")
+        self._connection = h2.connection.H2Connection(config)
+        self._connection.initiate_connection()
+        self._found: dict[int, dict[str, str]] = {}
+        self._data: dict[int, bytes] = {}
+
+    def ask(self, path: str, message: bytes, build: str = "") -> int:
+        """Send a call; returns its stream."""
+        stream = self._connection.get_next_available_stream_id()
+        head = {
+            ":method": "POST", ":scheme": "http", ":authority": "x", ":path": path,
+            "content-type": "application/grpc", "te": "trailers",
+        }  # fmt: skip
+        if build:
+            head["buildkit-controlapi-buildid"] = build
+        self._connection.send_headers(stream, list(head.items()))
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        self._connection.send_data(stream, data, end_stream=True)
+        self._sock.sendall(self._connection.data_to_send())
+        self._found[stream], self._data[stream] = {}, b""
+        return stream
+
+    def answer(self, stream: int) -> Sent:
+        """Wait for the end of a call."""
+        found = self._found[stream]
+        while "grpc-status" not in found:
+            data = self._sock.recv(65536)
+            if not data:
+                return Sent(-1, "closed")
+            for event in self._connection.receive_data(data):
+                number = getattr(event, "stream_id", None) or 0
+                if isinstance(event, h2.events.DataReceived):
+                    self._connection.acknowledge_received_data(event.flow_controlled_length, number)
+                    self._data[number] += event.data or b""
+                elif isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                    self._found[number] |= {str(k): str(v) for k, v in event.headers or []}
+                elif isinstance(event, h2.events.StreamReset):
+                    self._found[number]["grpc-status"] = "-1"
+            self._sock.sendall(self._connection.data_to_send())
+        return Sent(
+            int(found["grpc-status"]), found.get("grpc-message", ""), self._data.pop(stream)
+        )
 
 
 class _Files:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import secrets
 import subprocess
 import tarfile
@@ -252,6 +253,26 @@ def test_builds_are_owned(guard: Guard) -> None:
     assert image in guard.owned()["images"]
     guard.cli("rmi", "guard-test-owned:1")
     assert image not in guard.owned()["images"]
+
+
+BRIDGE_SOLVE = encode(
+    {"Frontend": "dockerfile.v0", "allowResultReturn": True, "allowResultArrayRef": True},
+    policy.BRIDGE_REQUEST,
+)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_device_of_a_build(guard: Guard) -> None:
+    """A step can make any device and open none; the daemon would open and read it."""
+    field = buildclient.field
+    with buildclient.frontend(guard.socket, b"FROM busybox\nRUN mknod /d c 1 5\n") as call:
+        solved = call("Solve", BRIDGE_SOLVE)
+        result = re.search(rb"\n\x19([a-z0-9]{25})", solved.data)
+        assert result, solved
+        about = call("StatFile", field(1, result[1]) + field(2, b"/d"))
+        assert about.status == 0, about
+        read = call("ReadFile", field(1, result[1]) + field(2, b"/d") + field(3, field(2, 8)))
+        assert (read.status, "not offered" in read.message) == (12, True)
 
 
 def byte_by_byte(message: bytes) -> list[bytes]:

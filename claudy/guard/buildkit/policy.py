@@ -88,6 +88,8 @@ NO_SUBDIRECTORIES = encode(
 )
 
 # Calls that go on; all others are answered as unimplemented. `own` needs a ref of this guard.
+# No ReadFile, which only clients with steps of their own need: the daemon opens what has the name,
+# also a device that a step has made, and reads the host's disk.
 CALLS = {
     SOLVE: "a build without entitlements; tags are put on afterwards",
     f"{_CONTROL}Status": "progress of an own build",
@@ -100,7 +102,6 @@ CALLS = {
             "Ping",
             "Return",
             "Inputs",
-            "ReadFile",
             "ReadDir",
             "StatFile",
             "Evaluate",
