@@ -275,6 +275,48 @@ def test_device_of_a_build(guard: Guard) -> None:
         assert (read.status, "not offered" in read.message) == (12, True)
 
 
+def metadata(name: bytes, value: bytes) -> bytes:
+    return buildclient.field(10, buildclient.field(1, name) + buildclient.field(2, value))
+
+
+NAMED = buildclient.field(1, b"linux/amd64")
+RETURNED = {
+    "nothing": b"",
+    "both": buildclient.field(1, b"") + buildclient.field(2, b""),
+    "a platform without a reference": buildclient.field(
+        1, buildclient.field(4, buildclient.field(1, NAMED))
+    ),
+    "attestations without any": buildclient.field(1, buildclient.field(12, NAMED)),
+    "no configuration": buildclient.field(1, metadata(b"containerimage.config", b" null")),
+    "none of a platform": buildclient.field(
+        1, metadata(b"containerimage.config/linux/amd64", b"null")
+    ),
+}
+
+
+@pytest.mark.parametrize("data", RETURNED.values(), ids=RETURNED)
+def test_returned_message(data: bytes) -> None:
+    """Each ends one of the engines, and with it the host's containers."""
+    with pytest.raises(Denied):
+        policy.returned(data)
+
+
+def test_what_is_returned_goes_on() -> None:
+    field = buildclient.field
+    config = metadata(b"containerimage.config", b"{}")
+    reference = field(4, field(1, NAMED + field(2, field(1, b"id") + field(2, b"steps"))))
+    for data in (b"\x0a\0", field(1, reference + config), field(2, b"\x08\2\x12\3why")):
+        assert policy.returned(data) == data
+
+
+@pytest.mark.usefixtures("untouched")
+def test_build_that_returns_nothing(guard: Guard) -> None:
+    with buildclient.frontend(guard.socket, b"FROM busybox\n") as call:
+        assert call("Solve", BRIDGE_SOLVE).status == 0
+        assert "either" in call("Return", b"").message
+        assert call("Return", b"\x0a\0").status == 0
+
+
 def byte_by_byte(message: bytes) -> list[bytes]:
     return [message[at : at + 1] for at in range(len(message))]
 

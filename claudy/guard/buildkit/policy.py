@@ -5,6 +5,7 @@ Messages as in BuildKit's control.proto and gateway.proto of v0.8 to v0.25.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _CONTROL = "/moby.buildkit.v1.Control/"
 _BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
 SOLVE, BRIDGE_SOLVE = f"{_CONTROL}Solve", f"{_BRIDGE}Solve"
+RETURN = f"{_BRIDGE}Return"
 REF = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 ENTRY: Table = {1: Slot("Type", TEXT), 2: Slot("Attrs", MAP)}
@@ -65,6 +67,18 @@ BRIDGE_REQUEST: Table = {
     15: Slot("SourcePolicies", RAW, many=True),
 }
 STATUS_REQUEST: Table = {1: Slot("Ref", TEXT)}
+_REF: Table = {1: Slot("id", TEXT), 2: Slot("def", RAW)}
+_REFS: Table = {1: Slot("key", TEXT), 2: Slot("value", MESSAGE, table=_REF)}
+_BYTES: Table = {1: Slot("key", TEXT), 2: Slot("value", RAW)}
+_RESULT: Table = {
+    1: Slot("refDeprecated", TEXT),
+    2: Slot("refsDeprecated", MESSAGE, table={1: Slot("refs", MAP)}),
+    3: Slot("ref", MESSAGE, table=_REF),
+    4: Slot("refs", MESSAGE, table={1: Slot("refs", MESSAGE, many=True, table=_REFS)}),
+    10: Slot("metadata", MESSAGE, many=True, table=_BYTES),
+    12: Slot("attestations", MESSAGE, many=True, table=_BYTES),
+}
+RETURN_REQUEST: Table = {1: Slot("result", MESSAGE, table=_RESULT), 2: Slot("error", RAW)}
 # moby.buildkit.v1.sourcepolicy
 _SELECTOR: Table = {1: Slot("identifier", TEXT), 2: Slot("match_type", NUMBER)}
 _RULE: Table = {1: Slot("action", NUMBER), 2: Slot("selector", MESSAGE, table=_SELECTOR)}
@@ -123,6 +137,7 @@ _FREE_OPTIONS = re.compile(
     r"frontend\.caps|build-arg:[^\0]+|vcs:[a-z:]+|attest:[a-z]+|buildinfo|buildinfo-attrs|"
     r"override-copy-image|input-metadata:[^\0]+|source-date-epoch|frontend|proxy:[a-z_]+"
 )
+_CONFIG = "containerimage.config"
 _IMPORTS = {"cache-imports", "cache-from"}
 _KEPT_BACK = {"name", "unpack", "push", "load"}
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
@@ -223,6 +238,32 @@ def bridge_solve(data: bytes, namespace: str, *, own_steps: bool = True) -> byte
         message.get("FrontendOpt", {}), namespace, own_steps=own_steps
     )
     return encode(message, BRIDGE_REQUEST)
+
+
+def returned(data: bytes) -> bytes:
+    """Check an LLBBridge.Return and return it.
+
+    Raises:
+        Denied: something is missing that every daemon takes for granted, and ends without.
+    """
+    message = decode(data, RETURN_REQUEST)
+    if len(message) != 1:
+        raise invalid("a build returns either a result or an error")
+    result = message.get("result", {})
+    refs = result.get("refs", {}).get("refs", [])
+    if not all("value" in entry for entry in refs + result.get("attestations", [])):
+        raise invalid("a build's result has an empty part")
+    for entry in result.get("metadata", []):
+        if entry.get("key", "").startswith(_CONFIG) and not _is_object(entry.get("value", b"")):
+            raise invalid("a build's result has a malformed configuration")
+    return encode(message, RETURN_REQUEST)
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 def status(data: bytes) -> bytes:

@@ -141,7 +141,7 @@ class _Builds:
             return checked
         if not build:
             raise invalid("a call without a build")
-        return data
+        return policy.returned(data) if call.path == policy.RETURN else data
 
     def _solve(self, call: Call, data: bytes) -> bytes:
         from claudy.guard.buildkit import policy
