@@ -131,6 +131,9 @@ HOST_CONFIGS: dict[str, dict[str, Any]] = {
     "port on loopback with a zone": {"PortBindings": {"80/tcp": [{"HostIp": "::1%x", "HostPort": "8080"}]}},
     "log buffer": {"LogConfig": {"Type": "json-file", "Config": {"mode": "non-blocking", "max-buffer-size": "64g"}}},
     "log buffer in bytes": {"LogConfig": {"Type": "local", "Config": {"mode": "non-blocking", "max-buffer-size": "17000000000"}}},
+    "log tag that fills the daemon's memory": {"LogConfig": {"Type": "json-file", "Config": {"tag": '{{pad "a" 70368744177664 0}}'}}},
+    "log tag that doubles": {"LogConfig": {"Type": "json-file", "Config": {"tag": "{{$x := .ID}}" + '{{$x = printf "%s%s" $x $x}}' * 60 + "{{$x}}"}}},
+    "log in two billion files": {"LogConfig": {"Type": "local", "Config": {"max-size": "1", "max-file": "2000000000"}}},
     "ulimit of priority": {"Ulimits": [{"Name": "rtprio", "Soft": 99, "Hard": 99}]},
     "isolation": {"Isolation": "hyperv"},
 }  # fmt: skip
@@ -331,4 +334,10 @@ UPDATES: dict[str, dict[str, Any]] = {
 def test_update(guard: Guard, body: dict[str, Any]) -> None:
     full = guard.create().json["Id"]
     assert guard.ask("POST", f"/containers/{full}/update", body).status == 403
+    guard.cli("rm", full)
+
+
+def test_log_options_as_they_are_used(guard: Guard) -> None:
+    options = {"max-size": "10m", "max-file": "3", "tag": "web {{.Name}}/{{ .ID }}", "labels": "a"}
+    full = guard.create({"LogConfig": {"Type": "json-file", "Config": options}}).json["Id"]
     guard.cli("rm", full)

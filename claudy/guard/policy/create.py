@@ -79,6 +79,12 @@ _TMPFS = re.compile(
     r"(?:r[ow]|(?:no)?exec|(?:no)?suid|nodev|(?:size|mode|uid|gid|nr_inodes|nr_blocks)=[0-9a-z%]+)"
 )
 _SMALL = re.compile(r"(?:[0-9]{1,4}[kK]|[0-9]{1,7}|(?:[0-9]|1[0-6])[mM])(?:i?[bB])?")
+# What the daemon puts in there; by other templates it would make texts until it has no memory left.
+_TAG = re.compile(
+    r"(?:[^{}]|\{\{ ?\.(?:ID|FullID|Name|ImageID|ImageFullID|ImageName|DaemonName) ?\}\})*"
+)
+# It renames all of them when one is full, and nothing that is there can be removed meanwhile.
+_FILES = re.compile(r"[0-9]{1,3}")
 _PORT = r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?"
 _LONGEST_STOP = 600
 _SECONDS = integer(0, 2**62)
@@ -166,12 +172,13 @@ def capped(limit: str, low: int = 0) -> Any:
 
 
 def log_options(value: Any, context: Context) -> dict[str, str]:
-    """Allow options that name no address and no path, and a buffer that is small."""
+    """Allow options that name no address and no path, and with which the daemon is done soon."""
     found: dict[str, str] = mapping(
         text("max-size|max-file|compress|mode|max-buffer-size|labels|env|tag"), line()
     )(value, context)
-    if "max-buffer-size" in found and not _SMALL.fullmatch(found["max-buffer-size"]):
-        raise No(f"max-buffer-size {found['max-buffer-size'][:20]!r}")
+    for name, allowed in (("max-buffer-size", _SMALL), ("max-file", _FILES), ("tag", _TAG)):
+        if name in found and not allowed.fullmatch(found[name]):
+            raise No(f"{name} {found[name][:40]!r}")
     return found
 
 
@@ -302,8 +309,8 @@ LOG_CONFIG = (
     Field(
         "Config",
         log_options,
-        "sizes, labels, env, tag; a buffer up to 16m",
-        "other options name addresses and paths; the buffer is the daemon's memory",
+        "sizes, up to 999 files, labels, env, a tag of {{.Name}} and the like; a buffer up to 16m",
+        "other options name addresses and paths; the daemon's memory and time are the host's",
     ),
 )
 
