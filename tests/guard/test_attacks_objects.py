@@ -462,6 +462,17 @@ def test_subnet_over_a_route_of_the_host(guard: Guard) -> None:
             subprocess.run(["ip", family, "route", "del", route, "dev", "lo"], check=True)
 
 
+@pytest.mark.parametrize("checked", [None, False, True])
+def test_a_second_network_of_a_name_is_not_made(
+    guard: Guard, untouched: Host, checked: bool | None
+) -> None:
+    """The host could neither join, start in, nor remove its own by that name any more."""
+    body = {"Name": untouched.network_name, "CheckDuplicate": checked}
+    answer = guard.ask("POST", "/networks/create", body)
+    assert answer.status == 409, answer.body
+    untouched.engine.cli("network", "inspect", untouched.network_name)
+
+
 @pytest.mark.parametrize("how", ["members", "name", "attributes", "holes"])
 @pytest.mark.usefixtures("untouched")
 def test_load_of_an_archive_that_grows(guard: Guard, how: str) -> None:

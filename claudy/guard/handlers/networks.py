@@ -25,6 +25,8 @@ def create_network(x: Exchange) -> None:
     body = x.json_body(network_body)
     for config in (body.get("IPAM") or {}).get("Config") or []:
         require_apart(str(config.get("Subnet", "")))
+    # Older daemons make a second one of that name, and then find neither by it.
+    body["CheckDuplicate"] = True
     token = new_token()
     body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
     x.ledger.intend("networks", token)

@@ -110,7 +110,7 @@ _IPAM = (
 )
 NETWORK = (
     Field("Name", new_network, "a new name", "an id's spelling would catch others' commands"),
-    Field("CheckDuplicate", flag, "any"),
+    Field("CheckDuplicate", flag, "any, taken as true", "who has the name first would lose it"),
     Field(
         "Driver",
         only("", "default", "bridge"),
