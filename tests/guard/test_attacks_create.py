@@ -161,6 +161,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "image with a newline": {"Image": "busybox\nx"},
     "image with a query": {"Image": "busybox?x=1"},
     "onbuild": {"OnBuild": ["RUN x"]},
+    "health check without a command": {"Healthcheck": {"Test": ["CMD"]}},
 }
 
 COMMANDS: dict[str, list[str]] = {

@@ -351,6 +351,25 @@ CONFIG = json.dumps(
 ).encode()
 
 
+@pytest.mark.usefixtures("untouched")
+def test_health_check_without_a_command_from_an_image(guard: Guard) -> None:
+    """The daemon ends when it is due, and all containers of the host with it."""
+    config = {**json.loads(CONFIG), "config": {"Healthcheck": {"Test": ["CMD"]}}}
+    tag = "guard-test-health:1"
+    answer = guard.ask("POST", "/images/load", archive(tag, json.dumps(config).encode()))
+    assert answer.status == 200, answer.body
+    before = guard.owned().get("containers", {}).keys()
+    answer = guard.create(Image=tag)
+    assert answer.status == 403, answer.body
+    assert guard.owned().get("containers", {}).keys() == before
+    query = quote(json.dumps({"ancestor": [tag]}))
+    found = request(guard.engine.socket, "GET", f"/containers/json?all=1&filters={query}")
+    assert found.json == []
+    check = {"Test": ["CMD", "true"]}
+    guard.cli("rm", guard.create(Image=tag, Healthcheck=check).json["Id"])
+    guard.cli("rmi", tag)
+
+
 def test_load_over_a_tag_of_the_host(guard: Guard, untouched: Host) -> None:
     answer = guard.ask(
         "POST",

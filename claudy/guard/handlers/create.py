@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from claudy.guard import mounts, ports, strictjson
 from claudy.guard.handlers.making import marks, new_token
 from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
-from claudy.guard.policy.create import create_body
+from claudy.guard.policy.create import create_body, has_no_command
 from claudy.guard.policy.references import is_short_id, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, NOT_FOUND, Denied, refused
 from claudy.guard.start import shares_with_another
@@ -148,16 +148,21 @@ def _make(
         x.reply_error(answer.status, raw)
         return
     made = json.loads(raw)
+    _, found = x.daemon.json("GET", f"/containers/{made['Id']}/json")
+    # An image has one, too. As long as it is nobody's, it can't be started.
+    if has_no_command(((found or {}).get("Config", {}).get("Healthcheck") or {}).get("Test")):
+        x.daemon.json("DELETE", f"/containers/{made['Id']}", [("v", "1")])
+        x.ledger.drop_intent(token)
+        raise refused("the image's health check has no command", "Give one: --health-cmd.")
     x.ledger.settle(token, "containers", made["Id"], **record)
-    record_anonymous(x, made["Id"], named)
+    record_anonymous(x, found or {}, named)
     x.reply_json(answer, made)
 
 
-def record_anonymous(x: Exchange, container: str, named: set[str]) -> None:
+def record_anonymous(x: Exchange, found: dict[str, Any], named: set[str]) -> None:
     """Record the volumes that the daemon made for a container."""
-    _, found = x.daemon.json("GET", f"/containers/{container}/json")
     ours = workspace_volume(x.services.settings)
-    for mount in (found or {}).get("Mounts") or []:
+    for mount in found.get("Mounts") or []:
         volume = mount.get("Name", "")
         if mount.get("Type") != "volume" or volume in named or volume == ours or not volume:
             continue

@@ -204,8 +204,21 @@ def volumes(value: Any, context: Context) -> str:
     return checked
 
 
+def health_test(value: Any, context: Context) -> list[str]:
+    """Allow a health check, unless it is one without a command."""
+    found: list[str] = words(value, context)
+    if has_no_command(found):
+        raise No(repr(found))
+    return found
+
+
+def has_no_command(test: list[str] | None) -> bool:
+    """Whether a health check is one that a daemon does not survive, for want of its command."""
+    return test == ["CMD"]
+
+
 HEALTH = (
-    Field("Test", words, "any"),
+    Field("Test", health_test, "any with a command", "the daemon would end"),
     Field("Interval", _SECONDS, "any"),
     Field("Timeout", _SECONDS, "any"),
     Field("StartPeriod", _SECONDS, "any"),
