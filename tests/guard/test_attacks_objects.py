@@ -187,6 +187,17 @@ def test_endpoint(guard: Guard, line: str) -> None:
     assert "unix" not in answer.message
 
 
+@pytest.mark.parametrize(
+    "action", ["GET /distribution/{}/json", "POST /images/create?fromImage={}"]
+)
+@pytest.mark.usefixtures("untouched")
+def test_registry_at_an_address_of_secrets(guard: Guard, action: str) -> None:
+    method, _, target = action.format("169.254.169.254/x").partition(" ")
+    answer = guard.ask(method, target)
+    assert answer.status == 403, answer.body
+    assert "is not a registry" in answer.message
+
+
 # -- exec ------------------------------------------------------------------------------------
 
 

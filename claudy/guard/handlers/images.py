@@ -44,6 +44,12 @@ def save(x: Exchange) -> None:
     x.reply(x.open())
 
 
+def distribution(x: Exchange) -> None:
+    """Ask a registry what it has under a name."""
+    _require_registry(x.refs["newimage"])
+    x.reply(x.open())
+
+
 def tag(x: Exchange) -> None:
     """Put a tag on a visible image."""
     wanted = tags.joined(x.value("repo"), x.value("tag"))
@@ -397,6 +403,7 @@ def _message(raw: bytes) -> str:
 HANDLERS = {
     "images": images,
     "save": save,
+    "distribution": distribution,
     "tag": tag,
     "push": push,
     "remove_image": remove_image,

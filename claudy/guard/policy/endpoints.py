@@ -397,7 +397,7 @@ ENDPOINTS = (
             Field("platforms", only(""), "empty"),
         ),
     ),
-    Endpoint("GET", "/distribution/{newimage}/json", "forward", "asks a registry"),
+    Endpoint("GET", "/distribution/{newimage}/json", "distribution", "asks a registry"),
     Endpoint(
         "POST",
         "/commit",
