@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NOT_FOUND, CONFLICT = 404, 409
 _LATE = 2.0  # seconds that the engine may go on with a request whose client has died
 _REMOVAL_TIMEOUT = 30.0
+_PATIENCE = 10.0  # seconds for the script below, which takes two
 
 # Ends everything that carries the session's id in its environment, what it put into the background
 # included: first as a closing terminal would, at last by force. Runs as the sandbox's user.
@@ -181,16 +182,27 @@ def _sweep_alone(seat: Seat, guard: Guard | Sidecar) -> None:
 
 
 def end_processes(engine: Engine, container: str, session: str, signal: str) -> None:
-    """End a session's processes inside a container that goes on."""
+    """End a session's processes inside a container that goes on, as far as it lets that happen."""
+    import time
+
     body = {"Cmd": ["sh", "-c", END_SESSION, "claudy-end", session, signal], "AttachStdout": True}
     try:
         found = engine.call("POST", f"/containers/{container}/exec", body=body)
         options = {"Detach": False, "Tty": False}
+        path = f"/exec/{found['Id']}/start"
         response = engine.stream(
-            "POST", f"/exec/{found['Id']}/start", body=_json(options), headers=_JSON
+            "POST", path, body=_json(options), headers=_JSON, timeout=_PATIENCE
         )
-        response.read()  # ends when the script does
-        response.close()
+        try:
+            # Ends when the script does. Whoever else runs there can stop that, and write for it.
+            until = time.monotonic() + _PATIENCE
+            for _ in response.blocks():
+                if time.monotonic() > until:
+                    break
+        except TimeoutError:
+            pass
+        finally:
+            response.close()
     except APIError as error:
         if error.status not in (NOT_FOUND, CONFLICT):
             raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.running.fixtures import LINGERING, assert_nothing_left, registry_entries
+from tests.running.program import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +206,28 @@ def test_terminated_leaves_nothing(claudy: Claudy, project: Path) -> None:
         claudy.sandboxes(project).wait_process("sleep 600")
         session.send_signal(signal.SIGINT)
         assert session.wait(LINGERING + 5) == 130
+
+
+def test_who_stops_what_ends_a_session_keeps_nobody_waiting(claudy: Claudy, project: Path) -> None:
+    stops = (
+        "echo on; while :; do for entry in /proc/[0-9]*; do"
+        " grep -qs 'claudy-en[d]' $entry/cmdline && kill -STOP ${entry#/proc/}; done; done"
+    )
+    stays = "trap '' HUP TERM; echo on; while :; do sleep 1; done"
+    with claudy.start("--", "sh", "-c", stops, cwd=project) as first:
+        assert first.stdout
+        assert first.stdout.readline() == b"on\n"
+        with claudy.start("--", "sh", "-c", stays, cwd=project) as second:
+            assert second.stdout
+            assert second.stdout.readline() == b"on\n"
+            second.terminate()
+            try:
+                assert second.wait(SECONDS) == 128 + signal.SIGTERM
+            finally:
+                second.kill()
+        assert claudy.run("--", "true", cwd=project).code == 0
+        first.terminate()
+        assert first.wait(LINGERING + 5) == 128 + signal.SIGTERM
 
 
 def test_killed_leaves_nothing(claudy: Claudy, project: Path) -> None:
