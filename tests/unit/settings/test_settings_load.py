@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYERS = ("user", "project", "variable", "flag")  # farthest first
-# Values that nothing in the project's file waits for, so that trust does not mix in.
 _PLAIN = {
     "image": st.sampled_from(["a", "b", "c"]),
     "pull": st.sampled_from(["missing", "always", "never"]),
@@ -80,6 +79,8 @@ def test_the_nearest_layer_wins(places: Places, case: tuple[str, dict[str, str]]
         {name: given_in["user"]} if "user" in given_in else None,
         {name: given_in["project"]} if "project" in given_in else None,
     )
+    if "project" in given_in:  # limits of the user's own wait
+        accept(str(places.own), places.own.read_bytes(), places.env)
     variables = {setting.variable: given_in["variable"]} if "variable" in given_in else {}
     found = places.load({name: given_in.get("flag")}, **variables)
     sources = {
