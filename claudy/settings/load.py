@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _MOST = 1 << 20  # bytes of a settings file
+# Of a project's: tomllib takes time and memory by the square of how many parts a key has.
+_MOST_OF_PROJECT = 16 << 10
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], project: str) -> Settings:
@@ -102,14 +104,15 @@ def read_bytes(path: str, *, follow: bool = True) -> bytes:
     """
     # A pipe that nobody writes to would be waited for.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    most = _MOST if follow else _MOST_OF_PROJECT
     try:
         with open(os.open(path, flags), "rb") as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > most:
                 raise SettingsError(
                     f"{path} can't be read: it is not a file, or a huge one.", f"ls -l {path}"
                 )
-            return file.read(_MOST)
+            return file.read(most)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise SettingsError(f"{path} can't be read: it is a link.", f"ls -l {path}") from error
@@ -130,7 +133,7 @@ def read_text(path: str, content: bytes) -> dict[str, Any]:
 
     try:
         found = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too
         raise SettingsError(f"{path} is not valid TOML: {error}.", "claudy config edit") from error
     for name in found:
         require_known(name, path)

@@ -248,5 +248,9 @@ def parse(setting: Setting, raw: Any, source: str) -> Any:
     try:
         return setting.parse(raw)
     except ValueError as error:
-        message = f"{setting.name} = {raw!r} (from: {source}) is not {error}."
+        try:
+            shown = repr(raw)
+        except ValueError:
+            shown = "…"  # a number of too many digits
+        message = f"{setting.name} = {shown} (from: {source}) is not {error}."
         raise SettingsError(message, "claudy config show") from error

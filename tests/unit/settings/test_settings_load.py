@@ -158,10 +158,21 @@ def test_a_wrong_value_names_setting_and_source(places: Places, name: str, value
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("content", [b"x = ", b"\xff", b"[a\n", b"image = 'a'\nimage = 'b'"])
+@pytest.mark.parametrize(
+    "content",
+    [b"x = ", b"\xff", b"[a\n", b"image = 'a'\nimage = 'b'", b"cpus = " + b"9" * 5000],
+    ids=lambda content: content[:9],
+)
 def test_what_is_no_toml_is_an_error(places: Places, content: bytes) -> None:
     places.own.write_bytes(content)
     with pytest.raises(SettingsError, match="is not valid TOML"):
+        places.load()
+
+
+@pytest.mark.parametrize("name", ["cpus", "memory", "pids_limit", "image", "env"])
+def test_a_number_that_can_t_be_shown_is_an_error(places: Places, name: str) -> None:
+    places.own.write_text(f"{name} = 0x{'f' * 5000}")
+    with pytest.raises(SettingsError, match=f"{name} = …"):
         places.load()
 
 
@@ -316,6 +327,13 @@ def test_only_what_was_accepted_last_is_trusted(places: Places) -> None:
 def test_a_file_that_is_meant_to_be_too_much_is_an_error(places: Places, content: bytes) -> None:
     places.own.write_bytes(content)
     with pytest.raises(SettingsError):
+        places.load()
+
+
+def test_a_key_of_many_parts_does_not_fill_the_memory(places: Places) -> None:
+    """A tenth of a megabyte of it took ten gigabytes."""
+    places.own.write_bytes(b"a." * 10_000 + b"a = 1")
+    with pytest.raises(SettingsError, match="a huge one"):
         places.load()
 
 
