@@ -52,8 +52,10 @@ def accept(path: str, content: bytes, env: Mapping[str, str]) -> None:
     mark = _mark(path, env)
     try:
         os.makedirs(os.path.dirname(mark), mode=0o700, exist_ok=True)
-        with open(mark, "w", encoding="utf-8", errors="surrogateescape") as file:
+        # A new file: launches tell by the directory's time that something else is trusted now.
+        with open(f"{mark}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{_hash(content)}\n{path}\n")
+        os.replace(f"{mark}.new", mark)
     except OSError as error:
         raise ClaudyError(f"{mark} can't be written: {error.strerror}.") from error
 

@@ -315,6 +315,15 @@ def test_a_link_does_not_borrow_trust(places: Places) -> None:
         places.load()
 
 
+def test_launches_see_that_something_else_is_trusted(places: Places) -> None:
+    """They look at the time of the directory, not at what is in it."""
+    directory = places.root / "state/claudy/trust"
+    accept(str(places.own), b"docker = 'host'", places.env)
+    os.utime(directory, (1, 1))
+    accept(str(places.own), b"sudo = true", places.env)
+    assert directory.stat().st_mtime != 1
+
+
 def test_only_what_was_accepted_last_is_trusted(places: Places) -> None:
     for asked in ("host", "guard"):
         places.write(None, {"docker": asked})
