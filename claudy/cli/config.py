@@ -13,7 +13,7 @@ from claudy.cli.console import Console
 from claudy.errors import ClaudyError, SettingsError
 from claudy.host.places import PROJECT_FILE, config_file
 from claudy.sandbox.project import find_project
-from claudy.settings.load import load, read_file, require_known
+from claudy.settings.load import load, read_bytes, read_text, require_known
 from claudy.settings.model import BY_NAME, SETTINGS, parse
 
 app = typer_app()
@@ -69,7 +69,7 @@ def set_value(
     name = name.replace("-", "_")
     require_known(name, "claudy config set")
     file = _file(project=project)
-    content = read_file(file) if os.path.exists(file) else {}
+    content = _read(file, project=project) if os.path.exists(file) else {}
     if value == "":
         content.pop(name, None)
     else:
@@ -99,13 +99,18 @@ def edit(*, project: Project = False) -> int:
         raise ClaudyError(message, "EDITOR=nano claudy config edit") from error
     if code:
         raise ClaudyError(f"The editor {editor[0]!r} ended with {code}.")
-    for name, raw in read_file(file).items():
+    for name, raw in _read(file, project=project).items():
         parse(BY_NAME[name], raw, file)
     return 0
 
 
 def _file(*, project: bool) -> str:
     return f"{find_project('.').path}/{PROJECT_FILE}" if project else config_file(os.environ)
+
+
+def _read(path: str, *, project: bool) -> dict[str, Any]:
+    """Return what a settings file says; a project's may be a link to what is the user's alone."""
+    return read_text(path, read_bytes(path, follow=not project))
 
 
 def spell(name: str, value: Any) -> str:

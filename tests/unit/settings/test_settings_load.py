@@ -11,7 +11,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claudy.cli.config import edit, write_file
+from claudy.cli.config import edit, set_value, write_file
 from claudy.errors import USAGE, SettingsError
 from claudy.settings.load import load
 from claudy.settings.model import BY_NAME, SETTINGS, Settings
@@ -363,6 +363,17 @@ def test_a_file_is_not_written_through_a_link(
     monkeypatch.chdir(places.project)
     with pytest.raises(SettingsError, match="is a link"):
         edit(project=True)
+
+
+def test_what_a_link_leads_to_is_not_copied_into_the_project(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places.write({"env": ["TOKEN=mine"]}, None)
+    places.own.symlink_to(places.root / "config.toml")
+    monkeypatch.chdir(places.project)
+    with pytest.raises(SettingsError, match="it is a link"):
+        set_value("image", "x", project=True)
+    assert places.own.is_symlink()
 
 
 def test_a_flag_needs_no_trust(places: Places) -> None:
