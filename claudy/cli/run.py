@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import print_plain
 from claudy.cli.launching import console_for, launch_with
 
+if TYPE_CHECKING:
+    import click
+
 app = typer_app()
 List = list[str] | None
 
 
-@app.command("run")
+class Run(TyperCommand):
+    """The command, whose words after `--` never come to the parser: they are not options."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return what its usage shows."""
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND [ARGS...]]"]
+
+
+@app.command("run", cls=Run)
 def run(
     ctx: typer.Context,
     directory: Annotated[

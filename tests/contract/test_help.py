@@ -44,6 +44,12 @@ def test_the_top_shows_the_launch_options_and_every_command() -> None:
     assert "..." not in text.partition("Commands:")[2]
 
 
+def test_what_is_run_inside_is_shown() -> None:
+    usage = "claudy [OPTIONS] [DIRECTORY] [-- COMMAND [ARGS...]]\n"
+    assert usage in help_of()
+    assert help_of("run").startswith(f"Usage: {usage}")
+
+
 @pytest.mark.parametrize("path", sorted(ALL))
 def test_a_command_shows_all_of_it(path: str) -> None:
     text = help_of(*path.split())
