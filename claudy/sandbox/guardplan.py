@@ -58,9 +58,15 @@ def plan_guard(
     project = launch.request.project
     state = guard_state(launch.request.env, project.slug)
     if not dry:
-        os.makedirs(state, 0o700, exist_ok=True)
-        if os.path.exists(f"{state}/{MARK}"):
-            os.unlink(f"{state}/{MARK}")
+        try:
+            os.makedirs(state, 0o700, exist_ok=True)
+            if os.path.exists(f"{state}/{MARK}"):
+                os.unlink(f"{state}/{MARK}")
+        except OSError as error:
+            raise ClaudyError(
+                f"{error.filename or state} can't be used for claudy's state: {error.strerror}.",
+                f"ls -ld {state}",
+            ) from error
     # -P: a directory named `claudy` in the project must never be what is imported.
     # Not -m: `runpy` imports more than the guard does until it listens.
     argv = [sys.executable, "-P", "-c", "from claudy.guard.__main__ import run; run()", "serve"]

@@ -135,3 +135,10 @@ def test_settings_files(claudy: Claudy, project: Path) -> None:
     done = claudy.run("--", "true", cwd=project)
     assert done.code == 0, done.said
     assert "claudy trust" in done.said
+
+
+def test_a_home_that_can_t_be_written_to(claudy: Claudy, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    elsewhere = claudy.with_environment(XDG_STATE_HOME=str(tmp_path / "file"))
+    done = elsewhere.run("--docker", "guard", "--", "true", cwd=project)
+    refused(done, 125, str(tmp_path / "file"), "can't be used for claudy's state")
