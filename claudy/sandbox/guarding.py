@@ -189,8 +189,12 @@ class Starting:
         finally:
             self._close()
         if not said.startswith(READY):
-            with open(self._log, encoding="utf-8", errors="replace") as file:
-                why = file.read().strip().splitlines()
+            why: list[str] = []
+            try:
+                with open(self._log, encoding="utf-8", errors="replace") as file:
+                    why = file.read().strip().splitlines()
+            except FileNotFoundError:
+                pass  # one that is ended takes it along
             reason = why[-1] if why else "it said nothing"
             raise ClaudyError(f"The guard could not be started: {reason}", "claudy doctor")
 

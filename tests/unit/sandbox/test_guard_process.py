@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from claudy.errors import ClaudyError
 from claudy.sandbox.guarding import Guard
 
 if TYPE_CHECKING:
@@ -61,3 +62,12 @@ def test_it_imports_nothing_from_the_project(
     places = ("", "lib", ".", project, project / "lib", tmp_path / "link", project / "out", fine)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, places)))
     assert started(tmp_path, project)[0].split()[0] == str(fine)
+
+
+def test_one_that_ended_with_its_log_has_said_nothing(tmp_path: Path, project: Path) -> None:
+    argv = (sys.executable, "-P", "-S", "-c", "pass", "--project", str(project))
+    starting = Guard(str(tmp_path / "guard"), argv).start()
+    os.waitpid(starting.pid, 0)
+    (tmp_path / "guard.log").unlink()
+    with pytest.raises(ClaudyError, match="it said nothing"):
+        starting.wait()
