@@ -139,7 +139,8 @@ def _steps(path: str) -> Iterator[str]:
     Each is real but for its last part.
     """
     place, links = "/", 0
-    left = os.path.join(os.getcwd(), path).split("/")
+    # The current directory may be gone; only a relative path needs it.
+    left = (path if path.startswith("/") else os.path.join(os.getcwd(), path)).split("/")
     while left:
         part = left.pop(0)
         if part == "..":

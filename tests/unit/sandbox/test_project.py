@@ -145,3 +145,13 @@ def test_what_leads_through_the_project_is_not_trusted(
         assert not too_wide(project, "", [str(top / good)]), good
     monkeypatch.chdir(project.path)
     assert "what they trust" in too_wide(project, "", ["settings.toml"])
+
+
+def test_a_current_directory_that_is_gone_is_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    project = Project("/srv/app", "app-01234567", 0, 0)
+    assert not too_wide(project, "/root", ["/root/.config"])
