@@ -294,7 +294,8 @@ class Prepared:
         if not found["State"]["Running"]:
             self._resolve_conflict()
             return {}
-        known = {**self._record(found["Id"]), "digest": "", "inputs": None}
+        keep = "--keep" in (found["Config"].get("Cmd") or ())[:1]
+        known = {**self._record(found["Id"]), "digest": "", "inputs": None, "keep": keep}
         self.launch.seat.write(known)
         return known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -65,6 +66,17 @@ def test_keep_leaves_it_running_until_it_is_removed(claudy: Claudy, project: Pat
     claudy.sandboxes(project).wait_running()
     assert claudy.run("--", "sh", "-c", "test -e ~/mark", cwd=project).code == 0
     claudy.sandboxes(project).wait_running()
+    assert claudy.run("rm", "--yes", cwd=project).code == 0
+
+
+def test_keep_is_kept_when_the_registry_is_lost(claudy: Claudy, project: Path) -> None:
+    """As a runtime directory is, with its user's last login."""
+    assert claudy.run("--keep", "--", "true", cwd=project).code == 0
+    sandbox = claudy.sandboxes(project).only()["Id"]
+    for entry in registry_entries(claudy, project):
+        shutil.rmtree(entry)
+    assert claudy.run("--", "true", cwd=project).code == 0
+    assert claudy.sandboxes(project).only()["Id"] == sandbox
     assert claudy.run("rm", "--yes", cwd=project).code == 0
 
 
