@@ -10,6 +10,7 @@ import typer
 from claudy.cli import options
 from claudy.cli.app import typer_app
 from claudy.cli.console import Console
+from claudy.cli.tables import printable
 from claudy.errors import ClaudyError, SettingsError
 from claudy.host.places import PROJECT_FILE, config_file
 from claudy.sandbox.project import find_project
@@ -45,7 +46,7 @@ def show(*, as_json: options.Json = False) -> int:
         value = settings.values[setting.name]
         shown = spell(setting.name, value.value)
         line = f"{setting.name:{width}} = {shown}"
-        console.result(f"{line:{width + 28}}  # {value.source}")
+        console.result(f"{line:{width + 28}}  # {printable(value.source)}")
     for name in settings.withheld:
         console.notice(f"{settings.project_file} also sets {name}; it waits for: claudy trust")
     return 0

@@ -264,7 +264,21 @@ def _port_option(port: Port) -> str:
 
 
 def shell_line(argv: Sequence[str]) -> str:
-    """Return an argv quoted for a POSIX shell."""
+    """Return an argv quoted for a POSIX shell.
+
+    Control characters are spelled as `$'...'` has them: a project's file may have brought them, and
+    as they are a terminal would obey.
+    """
     import shlex
 
-    return shlex.join(argv)
+    return " ".join(
+        shlex.quote(word) if all(c.isprintable() or c == "\n" for c in word) else _spelled(word)
+        for word in argv
+    )
+
+
+def _spelled(word: str) -> str:
+    """Return a word in `$'...'`, with all but printable ASCII as octal numbers."""
+    bytes_ = word.encode("utf-8", "surrogateescape")
+    shown = (chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\{b:03o}" for b in bytes_)  # noqa: PLR2004
+    return f"$'{''.join(shown)}'"

@@ -87,6 +87,16 @@ def test_json_is_one_object_on_bad_usage_too(tmp_path: Path, words: list[str], c
     assert set(found["error"]) == {"code", "message", "hint"}
 
 
+def test_where_a_setting_is_from_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+    odd = tmp_path / "a\x1b[31mb"
+    odd.mkdir()
+    (odd / ".claudy.toml").write_text('image = "x"\n')
+    done = claudy(odd, "config", "show")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a\\x1b[31mb/.claudy.toml" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 def test_no_engine_is_125(tmp_path: Path) -> None:
     for words in (["ps"], ["status"], ["--docker", "none", "--no-input"]):
         done = claudy(tmp_path, *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,6 +130,14 @@ def test_both_spellings_make_the_same_container(
     ]
     assert mounts[0] == mounts[1]
     assert len(mounts[0]) == len(plan.mounts)
+
+
+def test_the_line_gives_the_terminal_no_orders() -> None:
+    words = ["a b", "é'\n", "\x1b[31m'\\", "A=\t\u009b1m\r", "\udcff", "\u202e"]
+    line = shell_line(["printf", "%s\\0", *words])
+    assert line.replace("\n", "").isprintable()
+    said = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, check=True).stdout
+    assert said == b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words)
 
 
 def test_the_digest_is_about_what_matters() -> None:
