@@ -49,7 +49,9 @@ def trust(
         return 0
     for name in names:
         console.result(f"{name} = {parsed[name]!r}")
-    if not console.confirm(f"Let {path} do this, as long as the file stays as it is?"):
+    # All names once more: what is above may be too long for the screen.
+    question = f"Let {path} set {', '.join(names)}, as long as the file stays as it is?"
+    if not console.confirm(question):
         raise Declined("Nothing was changed.")
     accept(path, content, os.environ)
     console.notice(f"{path} is trusted.")

@@ -87,6 +87,14 @@ def test_json_is_one_object_on_bad_usage_too(tmp_path: Path, words: list[str], c
     assert set(found["error"]) == {"code", "message", "hint"}
 
 
+def test_what_is_asked_for_is_named_in_the_question(tmp_path: Path) -> None:
+    """However much of the screen one of the values takes."""
+    (tmp_path / ".claudy.toml").write_text(f'docker = "host"\nenv = ["A={"x" * 9999}", "K"]\n')
+    done = claudy(tmp_path, "trust")
+    assert done.returncode == 2
+    assert f"{tmp_path}/.claudy.toml set docker, env, as long as" in done.stderr
+
+
 def test_where_a_setting_is_from_gives_the_terminal_no_orders(tmp_path: Path) -> None:
     odd = tmp_path / "a\x1b[31mb"
     odd.mkdir()
