@@ -13,7 +13,8 @@ SANDBOX_LABEL = "claudy.sandbox"
 PROJECT_LABEL = "claudy.project"
 OWNER_LABEL = "claudy.owner"
 PROBE_LABEL = "claudy.probe"
-_PROBE = "claudy-probe-"  # as labels alone are passed on by an image
+# By names, as labels alone are passed on by an image; these nobody gets in a sandbox.
+_OWN, _PROBE = "claudy-", "claudy-probe-"
 ROLE_LABEL = "claudy.role"
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_DIRECTORY = "com.docker.compose.project.working_dir"
@@ -92,7 +93,7 @@ class Container:
         A container that was made from a copy of a sandbox (docker commit) has its labels too, but
         not its name.
         """
-        return self.labels.get(SANDBOX_LABEL) == self.name
+        return self.name.startswith(_OWN) and self.labels.get(SANDBOX_LABEL) == self.name
 
     @property
     def is_probe(self) -> bool:
@@ -103,7 +104,8 @@ class Container:
     def is_guard(self) -> bool:
         """Whether it is the sidecar that keeps its sandbox from the host."""
         sandbox = self.labels.get(SANDBOX_LABEL, "")
-        return self.labels.get(ROLE_LABEL) == "guard" and self.name == f"{sandbox}-guard"
+        named = sandbox.startswith(_OWN) and self.name == f"{sandbox}-guard"
+        return named and self.labels.get(ROLE_LABEL) == "guard"
 
     @property
     def project(self) -> str:

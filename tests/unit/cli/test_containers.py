@@ -123,6 +123,14 @@ DOCTOR = read("claudy-doctor-0", {"claudy.doctor": "0", "claudy.project": "/p"})
 ALL = (BOX, COPY, GUARDED, INSIDE, OUTSIDE, OTHER, FOREIGN, PROBE, MADE_FROM_ONE, DOCTOR)
 
 
+def test_an_image_s_labels_make_no_sandbox_and_no_guard() -> None:
+    """What runs in a sandbox builds images with any label; names with `claudy-` it does not get."""
+    labels = {"claudy.sandbox": "evil", "claudy.project": "/p"}
+    evil, guard = read("evil", labels), read("evil-guard", labels | {"claudy.role": "guard"})
+    assert sandboxes_of((BOX, evil, guard), "/p") == (BOX,)
+    assert not guard.is_guard
+
+
 def test_what_is_whose() -> None:
     assert sandboxes_of(ALL, "/p") == (BOX,)
     assert started_by(ALL, BOX, "app") == (GUARDED, INSIDE, OUTSIDE)
