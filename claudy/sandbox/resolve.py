@@ -177,14 +177,19 @@ def _init_text() -> str:
         raise ClaudyError(f"{path} can't be read: {error.strerror}.", "reinstall claudy") from error
 
 
-_MOST = 1 << 20  # characters
+_MOST = 1 << 20  # bytes
 
 
-def _has_line(path: str, beginning: str) -> bool:
+def _has_line(path: str, beginning: bytes) -> bool:
     """Whether a line of a file begins so, as far as such files are long."""
+    # What runs in the project may have put a pipe there, or a link to what waits for the kernel:
+    # those have nothing to say now.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with open(path, encoding="utf-8", errors="replace") as opened:
-            return any(line.startswith(beginning) for line in opened.read(_MOST).splitlines())
+        with open(os.open(path, flags), "rb", buffering=0) as opened:
+            return any(
+                line.startswith(beginning) for line in (opened.read(_MOST) or b"").splitlines()
+            )
     except OSError:
         return False
 
@@ -197,14 +202,14 @@ def compose_name(project: str) -> str:
     """
     for file in ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"):
         path = os.path.join(project, file)
-        if os.path.isfile(path):  # and not a pipe that nobody writes to
-            if _has_line(path, "name:"):
+        if os.path.isfile(path):
+            if _has_line(path, b"name:"):
                 return ""
             break
     else:
         return ""
     path = os.path.join(project, ".env")
-    if os.path.isfile(path) and _has_line(path, "COMPOSE_PROJECT_NAME="):
+    if os.path.isfile(path) and _has_line(path, b"COMPOSE_PROJECT_NAME="):
         return ""
     base = os.path.basename(project).lower()
     return "".join(c for c in base if c.isascii() and (c.isalnum() or c in "_-")).lstrip("_-")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from claudy.errors import USAGE, UsageError
 from claudy.sandbox.project import NAME_LENGTH, Project, find_project, sanitise, too_wide
+from claudy.sandbox.resolve import compose_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,3 +158,34 @@ def test_a_current_directory_that_is_gone_is_not_needed(
     (tmp_path / "gone").rmdir()
     project = Project("/srv/app", "app-01234567", 0, 0)
     assert not too_wide(project, "/root", ["/root/.config"])
+
+
+def test_nothing_in_the_project_is_waited_for(tmp_path: Path) -> None:
+    """Here a pipe that takes a file's place between two looks; for root a link to /proc/kmsg."""
+    os.mkfifo(tmp_path / "compose.yaml")
+    text = (
+        "import os, sys; os.path.isfile = os.path.lexists\n"
+        "from claudy.sandbox.resolve import compose_name; print(compose_name(sys.argv[1]))"
+    )
+    argv = [sys.executable, "-c", text, str(tmp_path)]
+    said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    assert said.strip()
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({}, ""),
+        ({".env": "COMPOSE_PROJECT_NAME=x"}, ""),
+        ({"compose.yaml": ""}, "app1"),
+        ({"compose.yaml": "services:\n  name: x\n", ".env": "X=1\n"}, "app1"),
+        ({"docker-compose.yml": "# \xff\r\nname: x\r\n"}, ""),
+        ({"compose.yml": "", ".env": "A=1\nCOMPOSE_PROJECT_NAME=x\n"}, ""),
+    ],
+)
+def test_what_compose_would_call_it(tmp_path: Path, files: dict[str, str], name: str) -> None:
+    project = tmp_path / "App 1"
+    project.mkdir()
+    for file, content in files.items():
+        (project / file).write_bytes(content.encode("latin-1"))
+    assert compose_name(str(project)) == name
