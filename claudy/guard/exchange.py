@@ -262,10 +262,6 @@ class Exchange:
             text,
         )
 
-    def hijack(self) -> None:
-        """Forward a request that becomes a raw stream, and relay it."""
-        self.relay(self.open_stream())
-
     def open_stream(self, body: bytes = b"", *, wait: bool = False) -> Answer:
         """Send a request that becomes a raw stream.
 

@@ -167,6 +167,16 @@ class Starter:
                 return
             time.sleep(_PAUSE)
 
+    @property
+    def still(self) -> frozenset[str]:
+        """Ids of the containers that stand still just now, and go on by themselves."""
+        try:
+            with open(self._note, encoding="utf-8") as file:
+                _, *held = json.load(file)
+        except (OSError, ValueError):
+            return frozenset()
+        return frozenset(map(str, held))
+
     def sources(self, container: str) -> list[str]:
         """Return a container's bind sources below the workspace's root, which a link may replace.
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from claudy.guard.ledger import Ledger
 
 LABEL_PREFIX = "claudy."
+_PAUSED = " (Paused)"
 _VISIBLE = ("Id", "Names", "Image", "ImageID", "Created", "Ports", "State", "Status")
 _INFO_HIDDEN = [
     "RegistryConfig",
@@ -74,6 +75,12 @@ def _show_health(state: dict[str, Any]) -> None:
     if health.get("Status") == "unhealthy" and not health.get("FailingStreak"):
         last = (health.get("Log") or [{}])[-1]
         health["Status"] = "starting" if last.get("ExitCode", 1) else "healthy"
+
+
+def show_going(entry: dict[str, Any]) -> None:
+    """Show a container's entry in a list as that of one that runs."""
+    entry["State"] = "running"
+    entry["Status"] = entry["Status"].removesuffix(_PAUSED)
 
 
 def _mount(mount: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import select
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,8 @@ from tests.guard.conftest import newest_cli
 from tests.guard.raw import request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.guard.conftest import Guard, Host
 
 
@@ -370,3 +375,50 @@ def test_services_need_a_swarm(guard: Guard) -> None:
     done = guard.cli("service", "ls", check=False)
     assert done.returncode == 1
     assert "swarm" in done.stderr
+
+
+@contextlib.contextmanager
+def standing_still(guard: Guard, full: str) -> Iterator[None]:
+    """Hold a container still as a guard does while files are copied."""
+    note = guard.ledger / "frozen.json"
+    with open(guard.ledger / "start.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        note.write_text(json.dumps([full, full]))
+        request(guard.engine.socket, "POST", f"/containers/{full}/pause")
+        yield
+        request(guard.engine.socket, "POST", f"/containers/{full}/unpause")
+        note.unlink()
+
+
+@pytest.mark.parametrize("words", [["exec", "-i", "calm", "cat"], ["attach", "calm"]])
+def test_what_stands_still_for_a_copy_is_entered_afterwards(guard: Guard, words: list[str]) -> None:
+    """The daemon would say that it is paused, which nobody has asked for."""
+    full = guard.create(OpenStdin=True, StdinOnce=True, Cmd=["cat"]).json["Id"]
+    guard.cli("rename", full, "calm")
+    guard.cli("start", "calm")
+    with ThreadPoolExecutor(1) as pool:
+        with standing_still(guard, full):
+            entering = pool.submit(guard.cli, *words, input="typed")
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                assert not entering.done(), entering.result().stderr
+            assert guard.cli("inspect", "-f", "{{.State.Status}}", "calm").stdout == "running\n"
+            shown = guard.cli("ps", "--format", "{{.State}} {{.Status}}", "-f", "name=calm").stdout
+            assert shown.startswith("running Up")
+            assert "Paused" not in shown
+        assert entering.result().stdout == "typed"
+    guard.cli("rm", "-f", "calm")
+
+
+def test_pausing_what_stands_still_for_a_copy_lasts(guard: Guard) -> None:
+    full = guard.create().json["Id"]
+    guard.cli("start", full)
+    with ThreadPoolExecutor(1) as pool:
+        with standing_still(guard, full):
+            pausing = pool.submit(guard.cli, "pause", full)
+            until = time.monotonic() + 1
+            while time.monotonic() < until:
+                assert not pausing.done(), pausing.result().stderr
+        pausing.result()
+    assert guard.cli("inspect", "-f", "{{.State.Status}}", full).stdout == "paused\n"
+    guard.cli("rm", "-f", full)

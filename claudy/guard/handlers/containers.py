@@ -51,25 +51,32 @@ def containers(x: Exchange) -> None:
             filters[key] = [x.objects.container(ref) for ref in filters[key]]
     if filters:
         query.append(("filters", strictjson.dump(filters).decode()))
+    still = x.services.starter.still
     status, found, answer = x.ask(query=query)
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(found))
         return
     others = x.services.settings.visibility == "all" and filters.keys() <= _VISIBLE
-    shown = [
-        views.listed_container(entry, x.ledger)
-        for entry in found
-        if others or x.ledger.owns("containers", entry["Id"])
-    ]
+    still |= x.services.starter.still
+    shown = []
+    for entry in found:
+        own = x.ledger.owns("containers", entry["Id"])
+        if own and entry["Id"] in still:
+            views.show_going(entry)
+        if own or others:
+            shown.append(views.listed_container(entry, x.ledger))
     x.reply_json(answer, shown)
 
 
 def inspect(x: Exchange) -> None:
     """Inspect an owned container, paths mapped back."""
+    still = x.services.starter.still
     status, found, answer = x.ask()
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(found))
         return
+    if found["Id"] in still | x.services.starter.still:
+        found["State"] |= {"Status": "running", "Paused": False}
     x.reply_json(answer, views.inspected(found, x.ledger.get("containers", found["Id"]) or {}))
 
 
@@ -128,7 +135,7 @@ def restart(x: Exchange) -> None:
 
 
 def waking(x: Exchange) -> None:
-    """Forward what wakes a container, as a signal does one that is paused."""
+    """Forward what wakes a container, as a signal does one that is paused, or what pauses it."""
     with x.services.starter.writing():
         answer = x.open_locked()
     x.reply(answer)
@@ -162,9 +169,11 @@ def upload(x: Exchange) -> None:
 
 
 def hijack(x: Exchange) -> None:
-    """Attach to a container."""
+    """Attach to a container; the daemon refuses where one stands still."""
     x.client.read_body(64)
-    x.hijack()
+    with x.services.starter.writing():
+        answer = x.open_stream(wait=True)
+    x.relay(answer)
 
 
 def update(x: Exchange) -> None:
@@ -196,8 +205,11 @@ def prune(x: Exchange) -> None:
 
 
 def exec_create(x: Exchange) -> None:
-    """Prepare a process in a container."""
-    x.reply(x.open(body=strictjson.dump(x.json_body(exec_body)), headers=_JSON))
+    """Prepare a process in a container; the daemon refuses where one stands still."""
+    body = strictjson.dump(x.json_body(exec_body))
+    with x.services.starter.writing():
+        answer = x.open_locked(body=body, headers=_JSON)
+    x.reply(answer)
 
 
 def exec_start(x: Exchange) -> None:

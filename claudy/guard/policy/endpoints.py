@@ -230,7 +230,7 @@ ENDPOINTS = (
         "owned; not to another's short id",
         (Field("name", text(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+"), "a new name"),),
     ),
-    Endpoint("POST", "/containers/{container}/pause", "forward", "owned"),
+    Endpoint("POST", "/containers/{container}/pause", "waking", "owned"),
     Endpoint("POST", "/containers/{container}/unpause", "waking", "owned"),
     Endpoint(
         "POST", "/containers/{container}/attach", "hijack", "owned", (_DETACH, *_STREAMS), HIJACK
