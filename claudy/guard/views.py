@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from claudy.guard.ledger import Ledger
 
 LABEL_PREFIX = "claudy."
+UNHEALTHY = " (unhealthy)"
 _PAUSED = " (Paused)"
 _VISIBLE = ("Id", "Names", "Image", "ImageID", "Created", "Ports", "State", "Status")
 _INFO_HIDDEN = [
@@ -75,6 +76,20 @@ def _show_health(state: dict[str, Any]) -> None:
     if health.get("Status") == "unhealthy" and not health.get("FailingStreak"):
         last = (health.get("Log") or [{}])[-1]
         health["Status"] = "starting" if last.get("ExitCode", 1) else "healthy"
+
+
+def show_listed_health(entry: dict[str, Any], found: dict[str, Any]) -> None:
+    """Show the same health in a container's entry in a list, of one that is unhealthy there.
+
+    Args:
+        entry: its entry.
+        found: the daemon's inspection of it.
+    """
+    state = found.get("State") or {}
+    _show_health(state)
+    health = str((state.get("Health") or {}).get("Status", "unhealthy"))
+    shown = "health: starting" if health == "starting" else health
+    entry["Status"] = f"{entry['Status'].removesuffix(UNHEALTHY)} ({shown})"
 
 
 def show_going(entry: dict[str, Any]) -> None:

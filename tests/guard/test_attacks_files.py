@@ -145,5 +145,7 @@ def test_health_is_that_of_before(guard: Guard) -> None:
 
     wait_for(lambda: health() == "healthy", 30, "health")
     guard.cli("cp", f"{full}:/etc/hostname", str(guard.root / "out"))
+    listed = guard.cli("ps", "--format", "{{.Status}}", "-f", f"id={full}").stdout
     assert health() == "healthy"
+    assert listed.endswith("(healthy)\n")
     guard.cli("rm", "-f", full)

@@ -63,6 +63,9 @@ def containers(x: Exchange) -> None:
         own = x.ledger.owns("containers", entry["Id"])
         if own and entry["Id"] in still:
             views.show_going(entry)
+        if own and entry["Status"].endswith(views.UNHEALTHY):
+            _, full = x.daemon.json("GET", f"/containers/{entry['Id']}/json")
+            views.show_listed_health(entry, full or {})
         if own or others:
             shown.append(views.listed_container(entry, x.ledger))
     x.reply_json(answer, shown)
