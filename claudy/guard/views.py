@@ -171,4 +171,5 @@ def info(found: dict[str, Any]) -> dict[str, Any]:
         "Log": ["json-file", "local", "none"],
     }
     kept["RegistryConfig"] = {}
+    kept["Runtimes"] = {"runc": {"path": "runc"}}
     return kept

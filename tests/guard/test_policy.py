@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from claudy.guard import views
 from claudy.guard.handlers import HANDLERS
 from claudy.guard.policy import create, endpoints, objects, references, table
 from claudy.guard.policy.endpoints import ENDPOINTS
@@ -59,6 +60,11 @@ def test_every_endpoint_finds_its_own_row() -> None:
         found = endpoints.find(row.method, path)
         assert found is not None
         assert found[0].handler == row.handler
+
+
+def test_runtimes_of_the_host_are_not_told() -> None:
+    found = {"Runtimes": {"theirs": {"path": "/opt/theirs", "runtimeArgs": ["--key=x"]}}}
+    assert "theirs" not in str(views.info(found))
 
 
 @pytest.mark.parametrize(
