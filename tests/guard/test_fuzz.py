@@ -13,8 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudy.guard import strictjson
-from claudy.guard.policy.create import CONFIG, DEFAULT_CAPS, HOST_CONFIG, create_body
-from claudy.guard.policy.rules import Budget
+from claudy.guard.policy import objects
+from claudy.guard.policy.create import (
+    CONFIG,
+    DEFAULT_CAPS,
+    HOST_CONFIG,
+    commit_body,
+    create_body,
+    update_body,
+)
+from claudy.guard.policy.rules import Budget, No
 from claudy.guard.refusal import Denied
 from claudy.guard.target import parse
 from tests.guard.raw import exchange, request
@@ -79,7 +87,123 @@ DANGEROUS: dict[str, Callable[[Any], bool]] = {
     "CapAdd": lambda v: {c.upper().removeprefix("CAP_") for c in v or []} <= DEFAULT_CAPS,
     "RestartPolicy": lambda v: v["Name"] in {"", "no", "on-failure"},
     "MaskedPaths": lambda v: "/proc/kcore" in v,
+    "ReadonlyPaths": lambda v: "/proc/sys" in v,
+    "Cgroup": lambda v: not v,
+    "Runtime": lambda v: v == "runc",
+    "StorageOpt": lambda v: not v,
+    "Links": lambda v: not v,
+    "OomScoreAdj": lambda v: v >= 0,
+    "Sysctls": lambda v: all(name.startswith("net.") for name in v or {}),
+    "Ulimits": lambda v: not {one["Name"] for one in v or []} & {"nice", "rtprio"},
+    "BlkioDeviceReadBps": lambda v: not v,
+    "LogConfig": lambda v: v["Type"] in {"json-file", "local", "none"} and "pad" not in str(v),
+    "PortBindings": lambda v: all(e["HostIp"] for bound in (v or {}).values() for e in bound),
 }
+
+# What clients send, and what they may not; random values alone seldom get as far as the daemon.
+_MOUNT = {"Type": "tmpfs", "Target": "/m"}
+PLAUSIBLE: dict[str, tuple[Any, ...]] = {
+    "Hostname": ("a", "", "a\nb"),
+    "Domainname": ("a.b",),
+    "User": ("root", "0:0", "nobody", "99999999999"),
+    "AttachStdin": (True,),
+    "AttachStdout": (True,),
+    "AttachStderr": (True,),
+    "ExposedPorts": ({"80/tcp": {}}, {"0": {}}, {"1-65535/udp": {}}, {"80/x": {}}),
+    "Tty": (True,),
+    "OpenStdin": (True,),
+    "StdinOnce": (True,),
+    "Env": (["A=b"], ["=", "A"], [""]),
+    "Cmd": (["true"], ["sh", "-c", "echo x"], "true", [""], []),
+    "Healthcheck": tuple({"Test": test, "Interval": 1000000, "Timeout": 1000000} for test in (
+        ["CMD", "true"], ["CMD"], ["CMD-SHELL"], ["NONE"], [], [""], ["CMD", ""], "CMD",
+    )),
+    "ArgsEscaped": (True,),
+    "Volumes": ({"/v": {}}, {"/etc": {}}, {"/etc/hosts": {}}, {"/../x": {}}),
+    "WorkingDir": ("/", "/new/one", "x"),
+    "Entrypoint": ([""], ["/bin/true"], "", []),
+    "NetworkDisabled": (True,),
+    "MacAddress": ("02:42:ac:11:00:77", "ff:ff:ff:ff:ff:ff"),
+    "OnBuild": ([], ["RUN x"]),
+    "Labels": ({"a": "b"}, {"": ""}, {"claudy.x": ""}),
+    "StopSignal": ("TERM", "0", "999", "RTMIN+1"),
+    "StopTimeout": (0, 1, -1, 2**31),
+    "Shell": ([], [""], ["/bin/sh", "-c"]),
+    "Binds": (["/workspace:/b"], ["/workspace/new:/b:ro"], ["/:/b"], ["/b"], ["b"], ["fuzz-vol:/b"]),
+    "Mounts": ([_MOUNT], [{**_MOUNT, "TmpfsOptions": {"SizeBytes": 4096, "Mode": 0}}],
+               [{"Type": "volume", "Target": "/m"}], [{"Type": "bind", "Source": "/etc", "Target": "/m"}],
+               [{"Type": "bind", "Source": "/workspace", "Target": "/etc/hosts"}]),
+    "Tmpfs": ({"/t": "size=1m"}, {"/etc/hosts": ""}, {"/": ""}, {"/t": "size=0,mode=9"}),
+    "VolumesFrom": (["x"], []),
+    "VolumeDriver": ("local", "nfs"),
+    "ContainerIDFile": ("/etc/x",),
+    "LogConfig": tuple({"Type": kind, "Config": options} for kind in ("", "json-file", "local", "none", "syslog") for options in (
+        {}, {"max-size": "1", "max-file": "999"}, {"max-file": "9999"}, {"tag": "{{.Name}}"}, {"tag": '{{pad "a" 9 9}}'},
+        {"mode": "non-blocking", "max-buffer-size": "0"}, {"compress": "true", "max-size": "1k", "max-file": "2"},
+    )),
+    "NetworkMode": ("default", "bridge", "none", "host", "container:x"),
+    "PortBindings": ({"80/tcp": [{"HostPort": ""}]}, {"80/tcp": None}, {"80/tcp": [{"HostIp": "0.0.0.0"}]},  # noqa: S104
+                     {"80/udp": [{"HostIp": "::1"}]}, {"1-3/tcp": [{}]}, {"80/tcp": [{"HostPort": "80"}]}),
+    "PublishAllPorts": (True,),
+    "RestartPolicy": ({"Name": "always"}, {"Name": "on-failure", "MaximumRetryCount": 1}, {"Name": "x"}),
+    "AutoRemove": (False,),
+    "ConsoleSize": ([], [1], [24, 80], [65535, 65535]),
+    "Annotations": ({}, {"a": "b"}),
+    "CapAdd": (["CHOWN"], ["cap_chown"], ["SYS_ADMIN"], ["ALL"]),
+    "CapDrop": (["ALL"], ["x"], ["CHOWN"]),
+    "CgroupnsMode": ("private", "host"),
+    "Cgroup": ("", "container:x"),
+    "Dns": (["1.1.1.1"], ["::1"], ["::::"], ["1.2.3.4.5"]),
+    "DnsOptions": (["ndots:1"], [""], ["\u2028"]),
+    "DnsSearch": (["a.b"], ["."], [""]),
+    "ExtraHosts": (["a:1.1.1.1"], ["a:host-gateway"], ["a"], [":"], ["a b:1.1.1.1"]),
+    "GroupAdd": (["0"], ["x"], ["-1"]),
+    "IpcMode": ("private", "shareable", "host"),
+    "PidMode": ("", "host", "container:x"),
+    "UTSMode": ("", "host"),
+    "UsernsMode": ("", "host"),
+    "Links": ([], ["x:y"]),
+    "OomScoreAdj": (0, 1000, -1000),
+    "Privileged": (False, True),
+    "ReadonlyRootfs": (True,),
+    "SecurityOpt": (["no-new-privileges"], ["seccomp=unconfined"]),
+    "StorageOpt": ({}, {"size": "1g"}),
+    "ShmSize": (0, 4096, 2**62),
+    "Sysctls": ({"net.ipv4.ip_forward": "1"}, {"net.": "1"}, {"net..x": ""}, {"kernel.msgmax": "1"}),
+    "Runtime": ("runc", "io.containerd.runc.v2"),
+    "Isolation": ("default", "process"),
+    "MaskedPaths": ([],),
+    "ReadonlyPaths": ([],),
+    "Init": (True, False),
+    "CpuShares": (0, 2, 262144),
+    "Memory": (0, 64 << 20, 1, 2**62),
+    "NanoCpus": (0, 10**8, 2**62),
+    "CgroupParent": ("", "/x"),
+    "BlkioWeight": (0, 10, 1000),
+    **dict.fromkeys(
+        ("BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
+         "BlkioDeviceWriteIOps"), ([], [{"Path": "/dev/null", "Rate": 1}])),
+    "CpuPeriod": (0, 100000, 1),
+    "CpuQuota": (-1, 50000, 2**62),
+    "CpuRealtimePeriod": (0, 1),
+    "CpuRealtimeRuntime": (0, 1),
+    "CpusetCpus": ("0", "0-18446744073709551615", "-", ","),
+    "CpusetMems": ("0", "0-99999999999"),
+    "Devices": ([], [{"PathOnHost": "/dev/null", "PathInContainer": "/x", "CgroupPermissions": "r"}]),
+    "DeviceCgroupRules": ([], ["a *:* rwm"]),
+    "DeviceRequests": ([], [{"Count": -1}]),
+    "KernelMemory": (0, 1),
+    "KernelMemoryTCP": (0, 1),
+    "MemoryReservation": (0, 32 << 20),
+    "MemorySwap": (0, -1, 64 << 20),
+    "MemorySwappiness": (-1, 0, 100),
+    "OomKillDisable": (False, True),
+    "PidsLimit": (0, -1, 1, 2**62),
+    "Ulimits": ([{"Name": "nofile", "Soft": 1, "Hard": 0}], [{"Name": "core", "Soft": -1, "Hard": -1}], [{"Name": "nice", "Soft": 1, "Hard": 1}]),
+    **dict.fromkeys(("CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"), (0, 1)),
+}  # fmt: skip
+FIELDS = [(row.name, value) for row in (*CONFIG, *HOST_CONFIG) if row.name != "Image" for value in PLAUSIBLE[row.name]]  # fmt: skip
+CONFIG_NAMES = {row.name for row in CONFIG}
 
 
 class Nobody:
@@ -114,15 +238,45 @@ def test_created_containers_are_harmless(guard: Guard, host_config: dict[str, An
         return
     full = answer.json["Id"]
     try:
-        found = request(guard.engine.socket, "GET", f"/containers/{full}/json").json
-        for name, harmless in DANGEROUS.items():
-            assert harmless(found["HostConfig"][name]), (name, found["HostConfig"][name])
-        for mount in found["HostConfig"].get("Mounts") or []:
-            if mount["Type"] == "bind":
-                assert (mount["Source"] + "/").startswith(f"{guard.project}/")
-        assert not [b for b in found["HostConfig"]["Binds"] or [] if b.startswith("/") and ":" in b]
+        require_harmless(guard, full)
     finally:
         request(guard.engine.socket, "DELETE", f"/containers/{full}?force=1&v=1")
+
+
+def require_harmless(guard: Guard, full: str) -> None:
+    found = request(guard.engine.socket, "GET", f"/containers/{full}/json").json
+    for name, harmless in DANGEROUS.items():
+        value = found["HostConfig"].get(name)
+        assert harmless(value), (name, value)
+    for mount in found["HostConfig"].get("Mounts") or []:
+        if mount["Type"] == "bind":
+            assert (mount["Source"] + "/").startswith(f"{guard.project}/")
+    assert not [b for b in found["HostConfig"]["Binds"] or [] if b.startswith("/") and ":" in b]
+    assert "/etc/hosts" not in [mount["Destination"] for mount in found["Mounts"]]
+
+
+@settings(LIMITS, max_examples=CASES // 3)
+@given(st.lists(st.sampled_from(FIELDS), max_size=4, unique_by=lambda field: field[0]))
+def test_the_daemon_survives_what_is_started(guard: Guard, fields: list[tuple[str, Any]]) -> None:
+    """A health check, a log and a restart are at work in the daemon itself."""
+    body: dict[str, Any] = {"Image": "busybox", "Cmd": ["sleep", "0.1"], "HostConfig": {}}
+    for name, value in fields:
+        (body if name in CONFIG_NAMES else body["HostConfig"])[name] = value
+    before = guard.engine.pid
+    answer = guard.ask("POST", "/containers/create", body)
+    assert answer.status in {201, 400, 403, 404, 409, 500}, answer.body
+    if answer.status != 201:
+        return
+    full = answer.json["Id"]
+    try:
+        require_harmless(guard, full)
+        if guard.ask("POST", f"/containers/{full}/start").status == 204:
+            guard.ask("GET", f"/containers/{full}/logs?stdout=1&details=1")
+            guard.ask("POST", f"/containers/{full}/wait")
+    finally:
+        gone = request(guard.engine.socket, "DELETE", f"/containers/{full}?force=1&v=1")
+    assert gone.status == 204
+    assert guard.engine.pid == before
 
 
 @LIMITS
@@ -148,20 +302,26 @@ def test_targets_have_one_meaning(text: str) -> None:
     assert "%" not in found.path
 
 
-@LIMITS
-@given(
-    st.dictionaries(
-        st.sampled_from([*(r.name for r in CONFIG), "HostConfig", "x"]), VALUES, max_size=5
-    )
-)
-def test_rules_never_break(body: dict[str, Any]) -> None:
-    from claudy.guard.policy.rules import No
+RULES = [
+    create_body, update_body, commit_body, objects.network_body, objects.connect_body,
+    objects.disconnect_body, objects.volume_body, objects.exec_body, objects.exec_start_body,
+]  # fmt: skip
 
+
+def bodies(rule: Any) -> st.SearchStrategy[tuple[Any, Any]]:
+    names = [*(row.name for row in rule.table), "x"]
+    return st.tuples(st.just(rule), st.dictionaries(st.sampled_from(names), VALUES, max_size=5))
+
+
+@LIMITS
+@given(st.one_of([bodies(rule) for rule in RULES]))
+def test_rules_never_break(found: tuple[Any, Any]) -> None:
+    rule, body = found
     try:
-        checked = create_body(body, Nobody())
+        checked = rule(body, Nobody())
     except (Denied, No):
         return
-    assert create_body(checked, Nobody()) == checked
+    assert rule(checked, Nobody()) == checked
 
 
 PIECES = st.sampled_from(
