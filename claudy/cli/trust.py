@@ -33,14 +33,14 @@ def trust(
     console = Console(os.environ, yes=yes, no_input=no_input)
     project = find_project(directory).path
     path = f"{project}/{PROJECT_FILE}"
+    if remove:  # whatever is there now: what runs in the project decides that
+        known = revoke(path, os.environ)
+        console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
+        return 0
     if not os.path.lexists(path):
         message = f"There is no {path}: nothing waits for your trust."
         raise ClaudyError(message, "claudy config set --project KEY VALUE")
     content = read_bytes(path, follow=False)
-    if remove:
-        known = revoke(path, os.environ)
-        console.notice(f"{path} is {'no longer' if known else 'not'} trusted.")
-        return 0
     parsed = read_text(path, content)
     # An image is used without trust, but not pulled with the user's logins.
     names = privileged(parsed, load_own(os.environ)) + ("image",) * ("image" in parsed)

@@ -87,6 +87,20 @@ def test_json_is_one_object_on_bad_usage_too(tmp_path: Path, words: list[str], c
     assert set(found["error"]) == {"code", "message", "hint"}
 
 
+@pytest.mark.parametrize("now", ["gone", "a link", "wrong"])
+def test_trust_is_taken_back_whatever_is_there_now(tmp_path: Path, now: str) -> None:
+    file = tmp_path / ".claudy.toml"
+    file.write_text('docker = "host"\n')
+    assert claudy(tmp_path, "trust", "--yes").returncode == 0
+    file.unlink()
+    if now == "a link":
+        file.symlink_to("/etc/passwd")
+    elif now == "wrong":
+        file.write_text("[")
+    done = claudy(tmp_path, "trust", "--remove")
+    assert (done.returncode, done.stderr) == (0, f"claudy: {file} is no longer trusted.\n")
+
+
 def test_what_is_asked_for_is_named_in_the_question(tmp_path: Path) -> None:
     """However much of the screen one of the values takes."""
     (tmp_path / ".claudy.toml").write_text(f'docker = "host"\nenv = ["A={"x" * 9999}", "K"]\n')
