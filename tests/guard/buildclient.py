@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
+HEALTH, SERVING = "/grpc.health.v1.Health/Check", 1
 STAT, REQ, DATA, FIN = 0, 1, 2, 3
 DIRECTORY = 1 << 31  # Go's os.ModeDir
 SECONDS = 30
@@ -238,6 +239,11 @@ def _serve(  # noqa: C901 - one branch an event
                 if isinstance(event, h2.events.RequestReceived):
                     headers = {str(k): str(v) for k, v in event.headers or []}
                     number = event.stream_id or 0
+                    if headers[":path"] == HEALTH:  # asked each second; else the session ends
+                        connection.send_headers(number, OK)
+                        connection.send_data(number, b"\0\0\0\0\2" + field(1, SERVING))
+                        connection.send_headers(number, [("grpc-status", "0")], end_stream=True)
+                        continue
                     if headers[":path"] != DIFF_COPY:
                         trailers = [*OK, ("grpc-status", "12")]
                         connection.send_headers(number, trailers, end_stream=True)
