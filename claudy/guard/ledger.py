@@ -127,12 +127,30 @@ class Ledger:
         entry = {"kind": kind, "at": int(time.time())}
         self.change(lambda data: data["intents"].__setitem__(token, entry), durable=False)
 
-    def settle(self, token: str, kind: str, key: str, /, **fields: Any) -> None:
-        """Turn an intent into an owned object."""
+    def settle(
+        self,
+        token: str,
+        kind: str,
+        key: str,
+        /,
+        also: Callable[[dict[str, Any]], object] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Turn an intent into an owned object.
+
+        Args:
+            token: of the intent.
+            kind: of the object.
+            key: of the object.
+            also: changes the data in the same moment.
+            fields: of the record.
+        """
 
         def step(data: dict[str, Any]) -> None:
             data["intents"].pop(token, None)
             data[kind][key] = {"at": int(time.time()), **fields}
+            if also:
+                also(data)
 
         self.change(step)
 

@@ -8,7 +8,7 @@ has.
 What goes through a container's files (`docker cp`, `export`, `diff`, `commit`) is not safe in any
 daemon: it makes mount points in them, turns its root there, and opens what it has looked at before,
 as root and with every device (CVE-2026-41568 and -42306 are two of the ways). So who can change
-these files stands still: the container, who shares its processes, and who has a volume of it.
+these files stands still: the container, and all to whom it could have handed what it has open.
 
 Nobody may wake what stands still, as a signal to a paused container does, and nothing that could is
 restarted by the daemon on its own. A request that holds a lock is waited for, also when its client
@@ -44,6 +44,7 @@ LOCK, TURN = "start.lock", "turn.lock"
 NO_CONTENT = 204
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
 _NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
+WORKSPACE_CIRCLE = ""  # who has the workspace, the sandboxes too
 _FAREWELL = 5.0
 _PAUSE, _SHORT = 0.05, 0.005
 _TURN = 1.0
@@ -330,26 +331,49 @@ class Starter:
     def _with_access(self, container: str) -> list[dict[str, Any]]:
         """Return what runs of those who can change a container's files."""
         running = [entry for entry in self._running() if self._is_ours(entry)]
-        found = {entry["Id"]: self._inspected(entry["Id"]) for entry in running}
-        found.setdefault(container, self._inspected(container))
-        near = {container}
-        # Who shares processes with it reaches its files by theirs, also through a third.
-        while True:
-            more = {
-                end
-                for full, one in found.items()
-                for end in (full, _shared_processes(one))
-                if end and near & {full, _shared_processes(one)}
-            } - near
-            if not more:
-                break
-            near |= more
-        volumes = self._volumes(found[container])
-        return [
-            entry
-            for entry in running
-            if entry["Id"] in near or volumes & self._volumes(found[entry["Id"]])
-        ]
+        for entry in running:
+            if not self._ledger.owns("containers", entry["Id"]):
+                # A sandbox may have been given a volume that a container has.
+                sandbox = self._inspected(entry["Id"])
+                if self._volumes(sandbox) & self._ledger.read()["volumes"].keys():
+                    self._ledger.change(self.circling(sandbox), durable=False)
+        circle = self._circle(container)
+        if circle is None:
+            return running
+        return [entry for entry in running if self._circle(entry["Id"]) in {circle, None}]
+
+    def _circle(self, container: str) -> str | None:
+        """Return what the ledger calls a container's circle; None: nobody has noted it."""
+        record = self._ledger.get("containers", container)
+        return record.get("circle") if record else WORKSPACE_CIRCLE
+
+    def circling(self, found: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+        """Return the change of the ledger that puts a new container into a circle.
+
+        In a circle are those who may have each other's files open: one who has a volume, processes,
+        a network or shared memory with another can hand them to it, and that one to a third. They
+        stay open when who has handed them on is gone, so circles only grow.
+
+        Args:
+            found: the container, as the daemon describes it.
+        """
+        new = str(found.get("Id"))
+        volumes = self._volumes(found)
+        others = {new, *_joined(found.get("HostConfig") or {})}
+
+        def unite(data: dict[str, Any]) -> None:
+            containers, owned = data["containers"], data["volumes"]
+            near = [containers[full] for full in others if full in containers]
+            near += [owned[name] for name in volumes if name in owned]
+            old = {record["circle"] for record in near if "circle" in record}
+            circle = WORKSPACE_CIRCLE if WORKSPACE_CIRCLE in volumes | old else new
+            for record in [*containers.values(), *owned.values()]:
+                if record.get("circle") in old:
+                    record["circle"] = circle
+            for record in near:
+                record["circle"] = circle
+
+        return unite
 
     def _volumes(self, found: dict[str, Any]) -> set[str]:
         """Return what a container has mounted: names of volumes, and the workspace as one."""
@@ -357,11 +381,11 @@ class Starter:
         sources = {
             str(mount.get("Name") or mount.get("Source") or "")
             for mount in found.get("Mounts") or []
-        }
+        } - {""}  # a tmpfs is its own
         ours = f"{top}/"
         volume = self._settings.workspace_volume
         return {
-            ""
+            WORKSPACE_CIRCLE
             if source == volume or f"{source}/".startswith(ours) or ours.startswith(f"{source}/")
             else source
             for source in sources
@@ -427,10 +451,10 @@ def _reached(found: dict[str, Any]) -> bool:
     return bool(found.get("Mounts")) or not str(state.get("StartedAt")).startswith(_NEVER)
 
 
-def _shared_processes(found: dict[str, Any]) -> str:
-    """Return the id of the container whose processes a container shares; empty: it has its own."""
-    kind, _, other = str((found.get("HostConfig") or {}).get("PidMode") or "").partition(":")
-    return other if kind == "container" else ""
+def _joined(host: dict[str, Any]) -> set[str]:
+    """Return the ids of the containers whose processes, network or shared memory one has."""
+    modes = (str(host.get(key) or "") for key in ("PidMode", "NetworkMode", "IpcMode"))
+    return {mode.removeprefix("container:") for mode in modes if mode.startswith("container:")}
 
 
 def shares_with_another(host: dict[str, Any]) -> bool:

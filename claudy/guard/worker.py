@@ -136,7 +136,7 @@ def _recover(services: Services) -> None:
     """Finish what a worker that died has left."""
     try:
         services.starter.recover()
-        recover(services.daemon, services.ledger)
+        recover(services.daemon, services.ledger, services.starter)
         services.ledger.forget_gone(time.time() - GONE_SECONDS)
     except (ClaudyError, Denied) as error:
         services.audit.event(f"recover: {error}")

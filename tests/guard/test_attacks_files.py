@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import tarfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,24 @@ SWAP = (
     "while (1) { syscall($n, -100, $a, -100, $b, 2); select(undef, undef, undef, $t) }'"
 )
 MAKE = f"mkdir /d /e; {FILES} echo mine > /d/$i; mknod /e/$i c 1 5; done"
+# Hands an open directory on, by a socket in the network that two containers have together.
+SOCKET = (
+    "use Socket; $| = 1; $old = `uname -m` =~ /x86/; socket(S, AF_UNIX, SOCK_STREAM, 0);"
+    '$name = pack_sockaddr_un("\\0gift"); $data = "x"; $iov = pack("PQ", $data, 1);'
+    'sub message { pack("QLx4PQPQlx4", 0, 0, $iov, 1, $_[0], 24, 0) }'
+)
+GIVE = (
+    f"exec perl -e '{SOCKET}"
+    'opendir(D, "/"); ($fd) = grep { (readlink("/proc/self/fd/$_") || "") eq "/" } 0 .. 20;'
+    '$gift = pack("Qllix4", 20, 1, 1, $fd); bind(S, $name); listen(S, 1); print "ready\\n";'
+    "accept(C, S); $m = message($gift); syscall($old ? 46 : 211, fileno(C), $m, 0); sleep 1000'"
+)
+TAKE = (
+    f"exec perl -e '{SOCKET}"
+    '$gift = "\\0" x 24; connect(S, $name); $m = message($gift);'
+    'syscall($old ? 47 : 212, fileno(S), $m, 0); $fd = unpack("x16i", $gift);'
+    "syscall($old ? 81 : 50, $fd) and die; exec @ARGV' sh -c "
+)
 DEVICES = f"{MAKE}; echo ready; {SWAP} /d /e 0.0001"
 
 
@@ -76,7 +95,7 @@ def test_devices_are_not_read(guard: Guard, tmp_path: Path, way: str) -> None:
 
 
 @pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize("who", ["itself", "who shares its processes"])
+@pytest.mark.parametrize("who", ["itself", "who shares its processes", "who was handed its root"])
 def test_links_are_not_committed(guard: Guard, tmp_path: Path, who: str) -> None:
     """The daemon reads a layer's files where they are on the host."""
     host = tmp_path / "host"
@@ -91,6 +110,10 @@ def test_links_are_not_committed(guard: Guard, tmp_path: Path, who: str) -> None
     if who == "itself":
         full = started(guard, swapping(""))
         others = []
+    elif who == "who was handed its root":
+        full = started(guard, GIVE)
+        near = TAKE + shlex.quote(swapping("."))
+        others = [started(guard, near, NetworkMode=f"container:{full}")]
     else:
         full = started(guard, "echo ready; exec sleep 1000")
         near = swapping("/proc/1/root")
@@ -113,10 +136,17 @@ def test_links_are_not_committed(guard: Guard, tmp_path: Path, who: str) -> None
 
 
 def test_nobody_else_stands_still(guard: Guard) -> None:
-    """A copy holds up the container, and who has its volumes or processes; nobody feels more."""
-    full = started(guard, "echo ready; sleep 1000", Binds=["shared:/v"])
-    near = started(guard, "echo ready; sleep 1000", Binds=["shared:/w"])
-    far = started(guard, "echo ready; sleep 1000", Binds=["other:/w"])
+    """A copy holds up all to whom the container could have handed an open file; nobody feels more.
+
+    Also by one that is gone.
+    """
+    wait = "echo ready; sleep 1000"
+    full = started(guard, wait, Binds=["shared:/v"])
+    near = started(guard, wait, Binds=["shared:/w"])
+    between = started(guard, wait, NetworkMode=f"container:{near}", Binds=["third:/w"])
+    third = started(guard, wait, Binds=["third:/w"])
+    far = started(guard, wait, Binds=["other:/w"])
+    guard.cli("rm", "-f", between)
     before = time.time()
     guard.cli("cp", f"{full}:/etc/hostname", str(guard.root / "out"))
     filters = quote(json.dumps({"event": ["pause"]}))
@@ -126,9 +156,9 @@ def test_nobody_else_stands_still(guard: Guard) -> None:
         f"/events?since={before:.3f}&until={time.time() + 0.1:.3f}&filters={filters}",
     ).content.decode()
     paused = {json.loads(line)["Actor"]["ID"] for line in said.splitlines() if line.strip()}
-    guard.cli("rm", "-f", full, near, far)
-    guard.cli("volume", "rm", "shared", "other")
-    assert {full, near} <= paused
+    guard.cli("rm", "-f", full, near, third, far)
+    guard.cli("volume", "rm", "shared", "third", "other")
+    assert {full, near, third} <= paused
     assert far not in paused
 
 

@@ -149,13 +149,15 @@ def _make(
         return
     made = json.loads(raw)
     _, found = x.daemon.json("GET", f"/containers/{made['Id']}/json")
+    found = {"Id": made["Id"], **(found or {})}
     # An image has one, too. As long as it is nobody's, it can't be started.
-    if has_no_command(((found or {}).get("Config", {}).get("Healthcheck") or {}).get("Test")):
+    if has_no_command((found.get("Config", {}).get("Healthcheck") or {}).get("Test")):
         x.daemon.json("DELETE", f"/containers/{made['Id']}", [("v", "1")])
         x.ledger.drop_intent(token)
         raise refused("the image's health check has no command", "Give one: --health-cmd.")
-    x.ledger.settle(token, "containers", made["Id"], **record)
-    record_anonymous(x, found or {}, named)
+    record_anonymous(x, found, named)
+    circling = x.services.starter.circling(found)
+    x.ledger.settle(token, "containers", made["Id"], also=circling, **record)
     x.reply_json(answer, made)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from claudy.guard.daemon import Daemon
     from claudy.guard.ledger import Ledger
     from claudy.guard.options import Settings
+    from claudy.guard.start import Starter
 
 _LISTS = {"containers": "/containers/json", "networks": "/networks", "volumes": "/volumes"}
 
@@ -30,7 +31,7 @@ def marks(settings: Settings, token: str) -> dict[str, str]:
     }
 
 
-def recover(daemon: Daemon, ledger: Ledger) -> None:
+def recover(daemon: Daemon, ledger: Ledger, starter: Starter) -> None:
     """Give objects their owner that were made just before a guard died."""
     for token, intent in list(ledger.read()["intents"].items()):
         kind = intent["kind"]
@@ -43,6 +44,9 @@ def recover(daemon: Daemon, ledger: Ledger) -> None:
         for entry in entries:
             if kind == "volumes":
                 ledger.settle(token, kind, entry["Name"], token=token)
+            elif kind == "containers":
+                _, made = daemon.json("GET", f"/containers/{entry['Id']}/json")
+                ledger.settle(token, kind, entry["Id"], also=starter.circling(made or entry))
             else:
                 ledger.settle(token, kind, entry["Id"])
         if not entries:
