@@ -173,6 +173,13 @@ SOLVES = {
     "remote context": {"FrontendAttrs": {"context": "http://169.254.169.254/"}},
     "git context": {"FrontendAttrs": {"context": "git@host:x"}},
     "named remote context": {"FrontendAttrs": {"context:x": "https://h/x"}},
+    "named layout": {"FrontendAttrs": {"context:x": "oci-layout://h/x@sha256:0"}},
+    "context in another option": {
+        "FrontendAttrs": {"contextkey": "build-arg:X", "build-arg:X": "git://h/x"}
+    },
+    "context in capitals": {"FrontendAttrs": {"context": "GIT://h/x"}},
+    "context of another user": {"FrontendAttrs": {"context": "user@h:x"}},
+    "context in percent signs": {"FrontendAttrs": {"context": "h/x%2Egit"}},
     "claudy's label": {"FrontendAttrs": {"label:claudy.project": "x"}},
     "containerd exporter": {"Exporter": "image", "ExporterAttrs": {}},
     "oci exporter": {"Exporters": [{"Type": "oci", "Attrs": {}}]},
@@ -210,6 +217,17 @@ def test_syntax_of_a_stranger(guard: Guard, how: str) -> None:
     guard.cli("build", *words, "-t", "guard-test-reader:1", "-", input=text, **ON)
     assert guard.cli("run", "--rm", "guard-test-reader:1").stdout == f"mine {how}\n"
     guard.cli("rmi", "guard-test-reader:1", "guard-test-stranger:1")
+
+
+def test_contexts_of_the_client() -> None:
+    contexts = {
+        "context": "http://buildkit-session/abc",
+        "context:a": "local:a",
+        "context:b": "docker-image://busybox",
+    }
+    for attributes in (contexts, {"contextkey": "other"}):
+        message = encode({**GOOD, "FrontendAttrs": attributes}, policy.SOLVE_REQUEST)
+        policy.solve(message, NAMESPACE, OLD)
 
 
 def test_cache_mounts_are_the_projects_own() -> None:

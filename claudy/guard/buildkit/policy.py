@@ -133,15 +133,17 @@ _EXPORTER_ATTRS = re.compile(
 )
 _FREE_OPTIONS = re.compile(
     r"filename|target|no-cache|platform|image-resolve-mode|add-hosts|shm-size|hostname|"
-    r"multi-platform|contextkey|dockerfilekey|contextsubdir|context-keep-git-dir|requestid|"
+    r"multi-platform|context(?::[^\0]+)?|contextkey|dockerfilekey|contextsubdir|"
+    r"context-keep-git-dir|requestid|"
     r"frontend\.caps|build-arg:[^\0]+|vcs:[a-z:]+|attest:[a-z]+|buildinfo|buildinfo-attrs|"
     r"override-copy-image|input-metadata:[^\0]+|source-date-epoch|frontend|proxy:[a-z_]+"
 )
 _CONFIG = "containerimage.config"
 _IMPORTS = {"cache-imports", "cache-from"}
 _KEPT_BACK = {"name", "unpack", "push", "load"}
-_REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.*\.git(?:#.*)?$")
-_UPLOADED = re.compile(r"http://buildkit-session/[A-Za-z0-9_-]+")  # the client's own archive
+# Empty: the client's directory; or its own archive. There are too many spellings of what is remote.
+_CONTEXT = re.compile(r"(?:http://buildkit-session/[A-Za-z0-9_-]+)?")
+_NAMED_CONTEXT = re.compile(r"(?:docker-image|local|input):[^\0]*")
 _PRIORITIES = {"rtprio", "nice"}
 _NETWORKS = {"", "default", "none", "sandbox"}
 _CACHE_NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
@@ -293,6 +295,7 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
     """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
     # What an imported cache says of a step becomes the engine's own, also for the host's builds.
     options = {name: value for name, value in options.items() if name not in _IMPORTS}
+    _require_local(options)
     for name, value in options.items():
         if name == "force-network-mode":
             if value not in _NETWORKS:
@@ -302,12 +305,6 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
         elif name.startswith("label:"):
             if name.lower().startswith("label:claudy."):
                 raise refused(f"the {name[:60]} is claudy's own", "Leave it out.")
-        elif name == "context" or name.startswith("context:"):
-            remote = _REMOTE.match(value) and not _UPLOADED.fullmatch(value)
-            if remote or value.startswith("oci-layout:"):
-                raise refused(
-                    f"the build context {value[:100]} is remote", "Clone it and build from there."
-                )
         elif name.startswith("local-sessionid:"):
             if not REF.fullmatch(value):
                 raise invalid("a malformed session id")
@@ -325,6 +322,21 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
         hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
         options["add-hosts"] = ",".join(filter(None, hosts))
     return options
+
+
+def _require_local(options: dict[str, str]) -> None:
+    """Refuse contexts that the daemon would fetch; `contextkey` says which option names it."""
+    for name, value in options.items():
+        if name in {"context", options.get("contextkey")}:
+            local = _CONTEXT
+        elif name.startswith("context:"):
+            local = _NAMED_CONTEXT
+        else:
+            continue
+        if not local.fullmatch(value):
+            raise refused(
+                f"the build context {value[:100]} is remote", "Clone it and build from there."
+            )
 
 
 def _no_exported_cache(cache: dict[str, Any]) -> None:
