@@ -487,6 +487,14 @@ def test_steps_are_not_the_hosts(guard: Guard, tmp_path: Path, step: str) -> Non
         guard.cli("rmi", f"guard-test-{word}")
 
 
+def test_hosts_of_steps_are_not_the_hosts_alone() -> None:
+    """The daemon reads one line: after the client's end of a line it saw nothing of the guard's."""
+    attributes = {"add-hosts": "x=10.0.0.1\n"}
+    message = encode({**GOOD, "FrontendAttrs": attributes}, policy.SOLVE_REQUEST)
+    found = decode(policy.solve(message, NAMESPACE, OLD).data, policy.SOLVE_REQUEST)
+    assert found["FrontendAttrs"]["add-hosts"] == "claudy-ns=127.0.0.1,x=10.0.0.1\n"
+
+
 def test_archive_of_a_context(guard: Guard) -> None:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:

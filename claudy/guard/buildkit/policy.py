@@ -319,7 +319,8 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
             raise refused(f"the build option {name[:60]} is not known here", "Leave it out.")
     options |= {_CACHE_NAMESPACE: namespace, _CHOSEN: ""}
     if own_steps:
-        hosts = [options.get("add-hosts", ""), f"{_OWN_STEPS}{namespace}={_LOOPBACK}"]
+        # First, because the daemon reads one line.
+        hosts = [f"{_OWN_STEPS}{namespace}={_LOOPBACK}", options.get("add-hosts", "")]
         options["add-hosts"] = ",".join(filter(None, hosts))
     return options
 
