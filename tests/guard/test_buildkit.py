@@ -190,6 +190,7 @@ SOLVES = {
     "option that names it, too": {"ExporterAttrs": {"danglingName": "a:1"}},
     "priority": {"FrontendAttrs": {"ulimit": "nofile=1:1,rtprio=99:99"}},
     "priority in quotes": {"FrontendAttrs": {"ulimit": '"rtprio=99:99"'}},
+    "priority in another line": {"FrontendAttrs": {"ulimit": "\nrtprio=99:99"}},
     "no ref": {"Ref": ""},
     "odd ref": {"Ref": "../x"},
 }

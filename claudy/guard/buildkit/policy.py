@@ -310,7 +310,7 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
                 raise invalid("a malformed session id")
         elif name == "ulimit":
             for limit in value.replace('"', "").split(","):  # of a CSV line
-                if limit.partition("=")[0] in _PRIORITIES:
+                if limit.strip().partition("=")[0] in _PRIORITIES:
                     raise refused(f"the limit {limit[:40]} is the host's", "Leave it out.")
         elif name == "cgroup-parent":
             if value:
