@@ -214,11 +214,21 @@ class Seat:
         return found if isinstance(found, dict) else {}
 
     def write(self, found: dict[str, object]) -> None:
-        """Replace the record of what runs."""
+        """Replace the record of what runs.
+
+        Raises:
+            ClaudyError: there is no room for it.
+        """
         path = f"{self._dir}/record-{_FORMAT}"
-        with open(path + ".new", "wb") as file:
-            marshal.dump(found, file)
-        os.replace(path + ".new", path)
+        try:
+            with open(path + ".new", "wb") as file:
+                marshal.dump(found, file)
+            os.replace(path + ".new", path)
+        except OSError as error:
+            _unlink(path + ".new")
+            raise ClaudyError(
+                f"{path} can't be written: {error.strerror}.", f"df -h {self._dir}"
+            ) from error
 
     def forget(self) -> None:
         """Drop the record: the container is gone."""

@@ -12,7 +12,7 @@ import pytest
 
 from claudy.errors import ClaudyError
 from claudy.host.endpoint import Endpoint
-from claudy.sandbox.registry import Seat, open_sessions, runtime_dir, seat_name
+from claudy.sandbox.registry import _FORMAT, Seat, open_sessions, runtime_dir, seat_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,6 +195,19 @@ def test_one_socket_is_one_engine(tmp_path: Path) -> None:
     assert seat_name("x", at(direct, explicit=True)) == seat_name("x", at(linked, explicit=False))
     assert seat_name("x", at(direct, explicit=True)) != seat_name("x", at("/y", explicit=True))
     assert seat_name("x", at(direct, explicit=True)) != seat_name("y", at(direct, explicit=True))
+
+
+def test_a_full_disk_is_named_and_nothing_left(base: str) -> None:
+    seat = Seat(base, NAME, "0")
+    seat.lock()
+    seat.take()
+    os.symlink("/dev/full", f"{base}/{NAME}/record-{_FORMAT}.new")
+    with pytest.raises(ClaudyError, match=r"record-.* can't be written: No space left"):
+        seat.write({"id": "x"})
+    seat.leave()
+    seat.clear()
+    seat.unlock()
+    assert os.listdir(base) == []
 
 
 def test_the_runtime_directory_is_private(tmp_path: Path) -> None:
