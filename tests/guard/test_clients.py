@@ -116,10 +116,15 @@ def test_sdk(guard: Guard, sdk: Any) -> None:
         assert stats["id"] == container.id
         bits, _ = container.get_archive("/etc/passwd")
         assert b"root" in b"".join(bits)
+        assert container.id in [other.id for other in sdk.containers.list(ignore_removed=True)]
     finally:
         container.remove(force=True)
     image, _ = sdk.images.build(fileobj=dockerfile(), tag="guard-test-sdk:1")
     assert image.id in guard.owned()["images"]
+    assert image.tag("guard-test-sdk", "2")
+    listed = sdk.images.list(name="guard-test-sdk")
+    assert sorted(listed[0].tags) == ["guard-test-sdk:1", "guard-test-sdk:2"]
+    sdk.images.remove("guard-test-sdk:2")
     sdk.images.remove("guard-test-sdk:1")
     network = sdk.networks.create("sdknet")
     assert network.id in guard.owned()["networks"]

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from claudy.guard.policy.build import BUILD
 from claudy.guard.policy.references import is_image_ref
-from claudy.guard.policy.rules import Field, No, line, lines, number, only, switch, text
+from claudy.guard.policy.rules import (
+    Field,
+    No,
+    dropped,
+    line,
+    lines,
+    number,
+    only,
+    switch,
+    text,
+)
 
 if TYPE_CHECKING:
     from claudy.guard.policy.rules import Context
@@ -79,6 +89,9 @@ _TERM = text(r"(?!localhost/|[^/]*[.:][^/]*/)[ -~]{0,256}")
 _PATH = Field("path", line(), "a path in the container")
 _SIZE_FLAG = Field("size", switch, "any")
 
+# No daemon reads them any more.
+_OF_SDK = "the SDK for Python sends it"
+
 _SWARM = "swarm is the host's"
 _PLUGIN = "plugins run on the host with its rights"
 
@@ -142,6 +155,7 @@ ENDPOINTS = (
             Field("since", line(256), "owned"),
             Field("before", line(256), "owned"),
             _FILTERS,
+            Field("trunc_cmd", dropped, "ignored", _OF_SDK),
         ),
     ),
     Endpoint(
@@ -318,6 +332,7 @@ ENDPOINTS = (
             Field("manifests", switch, "any"),
             Field("filter", only(""), "empty"),
             _FILTERS,
+            Field("only_ids", dropped, "ignored", _OF_SDK),
         ),
     ),
     Endpoint(
@@ -376,7 +391,11 @@ ENDPOINTS = (
         (Field("manifests", switch, "any"), _PLATFORM),
     ),
     Endpoint(
-        "POST", "/images/{image}/tag", "tag", "visible images; no tag of another moves", _REPO
+        "POST",
+        "/images/{image}/tag",
+        "tag",
+        "visible images; no tag of another moves",
+        (*_REPO, Field("force", dropped, "ignored", _OF_SDK)),
     ),
     Endpoint(
         "POST",
