@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.guard.conftest import Guard
 
 NAMES = 200
-TRIES = {"cp": 15, "export": 2, "commit": 3}
+TRIES = {"cp": 15, "export": 2, "commit": 3, "turn": 30}
 MINE = b"mine\n"
 FILES = f"for i in $(seq {NAMES}); do "
 # What is there is a directory of plain files at one moment, and something else at the next.
@@ -48,6 +48,20 @@ TAKE = (
     '$gift = "\\0" x 24; connect(S, $name); $m = message($gift);'
     'syscall($old ? 47 : 212, fileno(S), $m, 0); $fd = unpack("x16i", $gift);'
     "syscall($old ? 81 : 50, $fd) and die; exec @ARGV' sh -c "
+)
+# To copy, the daemon makes a directory in the container's root, puts the host's root there, and
+# takes it away by the directory's name. Which means, at some moments, the volume /v instead, and
+# the host's root is at /l.
+TURN = (
+    'exec perl -e \'$| = 1; $old = `uname -m` =~ /x86/; chdir "/"; symlink "v", ($l = "l");'
+    '$root = "/"; $many = 9; $n = 0; $n++ while $n < $many and fork; srand $$;'
+    "$fd = syscall($old ? 294 : 26, 0); syscall($old ? 254 : 27, $fd, $root, 256);"
+    'open W, "<&=", $fd; print "ready\n" if $n == $many;'
+    "while (1) { next unless sysread(W, $_, 4096) and /([.]pivot_root[0-9]+)/; $p = $1;"
+    "if ($n < $many) {"
+    "for (1 .. rand 8000) {} syscall($old ? 316 : 276, -100, $p, -100, $l, 2); next }"
+    "select undef, undef, undef, 0.1; if (-l $p) { rmdir $l; rename $p, $l }"
+    'unless (-l $l) { rmdir $l; symlink "v", $l } rmdir $p }\''
 )
 DEVICES = f"{MAKE}; echo ready; {SWAP} /d /e 0.0001"
 
@@ -92,6 +106,19 @@ def test_devices_are_not_read(guard: Guard, tmp_path: Path, way: str) -> None:
         found |= set(contents(data))
     guard.cli("rm", "-f", full)
     assert found <= {MINE}
+
+
+@pytest.mark.usefixtures("untouched")
+def test_the_hosts_root_is_not_left_in_reach(guard: Guard, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the host\n")
+    full = started(guard, TURN, Mounts=[{"Type": "volume", "Target": "/v"}])
+    path = f"/containers/{full}/archive?path=/l{tmp_path}/secret"
+    statuses = set()
+    for _ in range(TRIES["turn"]):
+        statuses.add(guard.ask("GET", path).status)
+        time.sleep(0.15)  # until all is as before
+    guard.cli("rm", "-fv", full)
+    assert statuses == {404}
 
 
 @pytest.mark.usefixtures("untouched")
