@@ -367,6 +367,9 @@ PACKETS = {
         buildclient.stat("a"),
         buildclient.stat("b", 0o644, 0, buildclient.field(7, b"../x")),
     ],
+    "a second end": [b"\x08\0"],
+    "after the end": [b"", buildclient.stat("b")],
+    "after an end of more bits": [b"\x08\x80\x80\x80\x80\x10", buildclient.stat("b")],
     "an overlay's attribute": [
         buildclient.stat(
             "a",

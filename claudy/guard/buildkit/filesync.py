@@ -3,7 +3,8 @@
 A client answers the daemon's call `FileSync/DiffCopy` with the names, modes and contents of files,
 and the daemon writes them as root into a directory of its own. Before fsutil 30cd4fc5d911 (BuildKit
 0.31.2) it takes the name `..`, too: that directory can be replaced by a link to anywhere, and what
-is built then has the host's files. So names are checked here, whatever the engine.
+is built then has the host's files. So names are checked here, whatever the engine. A name after the
+end of the names ends the daemon of every version, and with it the host's containers.
 
 The connection is HTTP/2 with the daemon as its client. Frames go on as they are, each when what it
 completes has been looked at.
@@ -11,7 +12,7 @@ completes has been looked at.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hpack
 import hyperframe.exceptions
@@ -30,6 +31,7 @@ _HEAD = 9  # bytes of a frame's head
 _PREFIX = 5  # compression flag and length of a gRPC message
 _FILES = "/moby.filesync.v1.FileSync/"
 _LINK = 1 << 27  # Go's os.ModeSymlink
+_KIND = (1 << 32) - 1  # the daemon takes as many bits of a packet's type; a name has none of them
 _PAIR: Table = {1: Slot("key", RAW), 2: Slot("value", RAW)}
 _STAT: Table = {
     1: Slot("path", RAW),
@@ -69,6 +71,8 @@ class Reader:
         """The highest stream that the daemon has opened."""
         self._messages: dict[int, bytearray] = {}
         """Streams that carry files, with the part of a message that is there."""
+        self._named: set[int] = set()
+        """Those of them whose names have ended."""
 
     def from_daemon(self, data: bytes) -> bytes:
         """Learn which streams carry files."""
@@ -116,12 +120,12 @@ class Reader:
             if frame.stream_id > self._last:
                 raise invalid("a session that answers what was not asked")
             if isinstance(frame, DataFrame) and frame.stream_id in self._messages:
-                self._look(self._messages[frame.stream_id], frame.data)
+                self._look(frame.stream_id, frame.data)
         return bytes(passed)
 
-    @staticmethod
-    def _look(held: bytearray, data: bytes) -> None:
+    def _look(self, stream: int, data: bytes) -> None:
         """Look at the messages that are whole now; leave the beginning of the next."""
+        held = self._messages[stream]
         held += data
         while len(held) >= _PREFIX:
             size = int.from_bytes(held[1:_PREFIX], "big")
@@ -129,7 +133,13 @@ class Reader:
                 raise refused("files of a build in a compressed or too large message")
             if len(held) < _PREFIX + size:
                 return
-            require_harmless(bytes(held[_PREFIX : _PREFIX + size]))
+            packet = decode(bytes(held[_PREFIX : _PREFIX + size]), _PACKET)
+            if not packet.get("type", 0) & _KIND:
+                if stream in self._named:
+                    raise invalid("a build's file is named after the last one")
+                if "stat" not in packet:
+                    self._named.add(stream)
+            require_harmless(packet)
             del held[: _PREFIX + size]
 
 
@@ -153,16 +163,16 @@ def _take(buffer: bytearray, passed: bytearray) -> Frame | None:
     return frame
 
 
-def require_harmless(data: bytes) -> None:
+def require_harmless(packet: dict[str, Any]) -> None:
     """Refuse a packet that names something outside of the directory that is sent.
 
     Args:
-        data: fsutil's Packet.
+        packet: fsutil's Packet.
 
     Raises:
-        Denied: it does, or it is malformed.
+        Denied: it does.
     """
-    found = decode(data, _PACKET).get("stat")
+    found = packet.get("stat")
     if not found:
         return  # contents, or the end of the names
     path, link = found.get("path", b""), found.get("linkname", b"")
