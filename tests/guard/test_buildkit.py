@@ -95,6 +95,13 @@ def test_build_error_has_its_text(guard: Guard) -> None:
     assert "exit code: 9" in done.stderr
 
 
+def test_error_of_a_long_dockerfile(guard: Guard) -> None:
+    """The engine sends the Dockerfile along with it."""
+    text = "FROM busybox\n" + f"# {'x' * 78}\n" * 3000 + "RUN exit 9\n"
+    done = guard.cli("build", "-", input=text, check=False, **ON)
+    assert "exit code: 9" in done.stderr.splitlines()[-1]
+
+
 def test_build_to_a_directory(guard: Guard) -> None:
     guard.cli(
         "buildx",

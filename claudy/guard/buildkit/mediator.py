@@ -14,6 +14,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 
 from claudy.guard.refusal import Denied
 
@@ -93,6 +94,8 @@ class Mediator:
         """Mediate until one side closes."""
         self._down.initiate_connection()
         self._up.initiate_connection()
+        # An error has the whole Dockerfile with it, as a field of the answer's head.
+        self._up.update_settings({h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MAX_MESSAGE})
         self._flush()
         poll = select.poll()
         for sock in self._sockets.values():
