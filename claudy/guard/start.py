@@ -27,6 +27,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from claudy.errors import ClaudyError
 from claudy.guard.mounts import SUBPATH_API
 from claudy.guard.opening import FROZEN
 from claudy.guard.refusal import BAD_REQUEST, Denied, refused
@@ -163,10 +164,14 @@ class Starter:
     def settle(self) -> None:
         """Wait, for a while, until nothing stands still: this guard is about to end."""
         until = time.monotonic() + _FAREWELL
-        while time.monotonic() < until:
-            with contextlib.suppress(BlockingIOError), self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
-                return
-            time.sleep(_PAUSE)
+        with contextlib.suppress(ClaudyError):  # no lock, so nobody has it
+            while time.monotonic() < until:
+                with (
+                    contextlib.suppress(BlockingIOError),
+                    self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB),
+                ):
+                    return
+                time.sleep(_PAUSE)
 
     @property
     def still(self) -> frozenset[str]:
@@ -254,7 +259,6 @@ class Starter:
 
     @contextlib.contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
-        os.makedirs(self._ledger.directory, 0o700, exist_ok=True)
         number = self._opened(LOCK)
         try:
             if kind & fcntl.LOCK_NB:
@@ -267,7 +271,13 @@ class Starter:
 
     def _opened(self, name: str) -> int:
         path = os.path.join(self._ledger.directory, name)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.makedirs(self._ledger.directory, 0o700, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ClaudyError(
+                f"{path} can't be used for claudy's state: {error.strerror}.", f"ls -ld {path}"
+            ) from error
 
     def _take(self, number: int, kind: int) -> None:
         """Wait for a lock, in turn: many who share it would never let in who wants it alone.

@@ -224,9 +224,8 @@ def _hold(listener: _socket.socket, place: Place, keeper: _Keeper) -> None:
 
 
 def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, place: Place) -> int:
-    if not place.is_taken():
-        return 0
-    while True:
+    # Also again: workers that can't begin don't notice that the sandbox is gone.
+    while place.is_taken():
         began = time.monotonic()
         # A worker that is forked while a signal waits must not inherit it: block, fork, unblock.
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _SIGNALS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from claudy.host.probe import answers, is_up
+from tests.engines.shell import wait_for
+from tests.running.fixtures import LINGERING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.engines.engine import Engine
     from tests.engines.values import OrdinaryUser
     from tests.running.program import Claudy, Done
@@ -142,3 +144,22 @@ def test_a_home_that_can_t_be_written_to(claudy: Claudy, project: Path, tmp_path
     elsewhere = claudy.with_environment(XDG_STATE_HOME=str(tmp_path / "file"))
     done = elsewhere.run("--docker", "guard", "--", "true", cwd=project)
     refused(done, 125, str(tmp_path / "file"), "can't be used for claudy's state")
+
+
+def test_a_guard_whose_state_can_t_be_used_says_so_and_ends(claudy: Claudy, project: Path) -> None:
+    state = Path(claudy.environment["XDG_STATE_HOME"], "claudy/guard")
+    (state / f"project-{claudy.sandboxes(project).id}" / "start.lock").mkdir(parents=True)
+    command = "timeout 20 docker start $(docker create busybox true)"
+    done = claudy.run("--docker", "guard", "--", "sh", "-c", command, cwd=project)
+    assert done.code in {1, 125}  # where the engine follows links, claudy itself needs it
+    assert "start.lock can't be used for claudy's state: Is a directory" in done.said
+
+    owned = f"label=claudy.project={project}"
+    for one in claudy.engine.cli("ps", "--all", "--quiet", "--filter", owned).stdout.split():
+        claudy.engine.cli("rm", "--force", one)
+
+    def guards() -> list[str]:
+        lines = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
+        return [line for line in lines.stdout.splitlines() if f" --project {project}" in line]
+
+    wait_for(lambda: not guards(), LINGERING, "the guard to end")
