@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from claudy.guard import strictjson
+from claudy.guard.policy.endpoints import JSON
 from claudy.guard.policy.rules import DROP, No, apply
 from claudy.guard.refusal import BAD_REQUEST, invalid, refused
 from claudy.guard.relay import relay
@@ -119,7 +120,12 @@ class Exchange:
         if optional and not raw.strip():
             return {}
         try:
-            return rule(strictjson.parse(raw), self.objects)
+            body = strictjson.parse(raw)
+            if isinstance(body, dict):
+                # dockerode says what belongs into the query here, too.
+                keys = {field.name for field in self.row.query}
+                body = {name: value for name, value in body.items() if name not in keys}
+            return rule(body, self.objects)
         except No as no:
             raise invalid(f"the body is {no}") from no
 
@@ -304,6 +310,8 @@ def checked_query(
     found = []
     for key, value in pairs:
         field = rows.get(key)
+        if field is None and row.body == JSON and key[:1].isupper():
+            continue  # a field of the body: dockerode says them here, too
         if field is None:
             raise refused(f"the query key {key} is not known here", "Leave it out.")
         if key in seen and key not in row.many:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from claudy.errors import ClaudyError
+from claudy.guard import strictjson
 from claudy.guard.audit import Audit
 from claudy.guard.daemon import NEWEST, OLDEST, ClientGone, Daemon
 from claudy.guard.exchange import Exchange, Services, checked_query
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 1024
 STACK = 256 * 1024
 _SPARE = 4  # threads that stay to wait for connections, which then need not wait for a thread
+MAX_REPEATED = 4096
 _PAUSE = 0.05
+_JSON = "application/json"
 _SLASHED = re.compile(
     r"/containers/(?P<container>.+)/json|/networks/(?P<network>.+/.+)|/volumes/(?P<volume>.+/.+)|"
     r"/plugins/(?P<plugin>.+)/json"
@@ -201,7 +204,7 @@ def answer(client: Client, head: Head, services: Services) -> None:
         )
     row, refs = found
     if row.handler not in {"refuse", "no_swarm"}:
-        _check_body(client, head, row)
+        _check_body(client, head, row, {key for key, _ in target.query})
         refs = {kind: _resolve(kind, ref, services.objects) for kind, ref in refs.items()}
         query = checked_query(row, target.query, services.objects)
     else:
@@ -209,13 +212,18 @@ def answer(client: Client, head: Head, services: Services) -> None:
     HANDLERS[row.handler](Exchange(client, head, row, refs, query, version, services))
 
 
-def _check_body(client: Client, head: Head, row: endpoints.Endpoint) -> None:
-    """Refuse a body where none is documented, except the empty object that some clients send."""
+def _check_body(client: Client, head: Head, row: endpoints.Endpoint, keys: set[str]) -> None:
+    """Refuse a body where none is documented, except one that says nothing new.
+
+    Some clients send an empty object, and dockerode what is in the query once more.
+    """
     if head.upgrade and row.body != endpoints.HIJACK:
         raise refused(f"{row.method} {row.path} is not upgraded", "Send it plainly.")
     if row.body == endpoints.NONE and head.has_body:
-        body = client.read_body(64)
-        if body.strip() not in {b"", b"{}", b"null"}:
+        body = client.read_body(MAX_REPEATED)
+        said = strictjson.parse(body) if head.headers.get("content-type") == _JSON else None
+        repeated = isinstance(said, dict) and said.keys() <= keys
+        if not repeated and body.strip() not in {b"", b"{}", b"null"}:
             raise refused(f"{row.method} {row.path} has no body", "Send it without one.")
 
 

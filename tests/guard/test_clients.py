@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.guard.conftest import newest_cli
 
 if TYPE_CHECKING:
     from tests.guard.conftest import Guard
+    from tests.guard.raw import Answer
 
 
 def programs() -> dict[str, str]:
@@ -135,6 +138,57 @@ def dockerfile() -> Any:
     import io
 
     return io.BytesIO(b"FROM busybox\nRUN echo sdk > /x\n")
+
+
+def dial(guard: Guard, path: str, options: dict[str, Any]) -> Answer:
+    """Send a request as dockerode does, the library of Node: its options are in both places."""
+    said = {
+        key: json.dumps(value) if isinstance(value, (dict, list)) else value
+        for key, value in options.items()
+    }
+    return guard.ask("POST", f"{path}?{urlencode(said)}", options)
+
+
+def test_dockerode(guard: Guard) -> None:
+    wanted = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"Init": True}}
+    full = dial(guard, "/containers/create", {"name": "of-node", **wanted}).json["Id"]
+    assert dial(guard, f"/containers/{full}/rename", {"name": "of-node-too"}).status == 204
+    assert dial(guard, f"/containers/{full}/start", {}).status == 204
+    found = guard.ask("GET", "/containers/of-node-too/json").json
+    assert found["HostConfig"]["Init"]
+    command = {"Cmd": ["echo", "in"], "AttachStdout": True}
+    made = guard.ask("POST", f"/containers/{full}/exec", command).json["Id"]
+    streams = {"Detach": False, "Tty": True, "stdin": True, "hijack": True}
+    assert b"in" in guard.ask("POST", f"/exec/{made}/start", streams).content
+    assert dial(guard, f"/containers/{full}/stop", {"t": 0}).status == 204
+    attached = {"stream": False, "logs": True, "stdout": True, "stderr": True, "hijack": True}
+    words = {key: str(on).lower() for key, on in attached.items()}
+    assert dial(guard, f"/containers/{full}/attach", words).status == 200
+    image = {"container": full, "repo": "guard-test-node", "tag": "1"}
+    assert dial(guard, "/commit", image).status == 201
+    again = {"repo": "guard-test-node", "tag": "2"}
+    assert dial(guard, "/images/guard-test-node:1/tag", again).status == 201
+    assert dial(guard, "/networks/create", {"Name": "of-node", "Internal": True}).status == 201
+    assert dial(guard, "/volumes/create", {"Name": "of-node", "Labels": {"a": "b"}}).status == 201
+    assert dial(guard, "/containers/prune", {"filters": {"label": ["nosuch"]}}).status == 200
+    guard.cli("rm", "-f", full)
+    guard.cli("rmi", "guard-test-node:1", "guard-test-node:2")
+    guard.cli("network", "rm", "of-node")
+    guard.cli("volume", "rm", "of-node")
+
+
+def test_what_dockerode_repeats_is_not_believed(guard: Guard) -> None:
+    """The body says what a container is; where there is none, it says nothing new."""
+    query = urlencode({"HostConfig": json.dumps({"Privileged": True, "Binds": ["/:/host"]})})
+    body = {"Image": "busybox", "HostConfig": {"Init": True}}
+    made = guard.ask("POST", f"/containers/create?{query}", body)
+    found = json.loads(guard.engine.cli("inspect", made.json["Id"]).stdout)[0]
+    assert not found["HostConfig"]["Privileged"]
+    assert not found["Mounts"]
+    start = f"/containers/{made.json['Id']}/start"
+    assert guard.ask("POST", start, {"Binds": ["/:/host"]}).status == 403
+    assert guard.ask("POST", f"{start}?Binds=x", {"Binds": ["/:/host"]}).status == 403
+    guard.cli("rm", made.json["Id"])
 
 
 def test_testcontainers(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,7 +173,7 @@ def upload(x: Exchange) -> None:
 
 def hijack(x: Exchange) -> None:
     """Attach to a container; the daemon refuses where one stands still."""
-    x.client.read_body(64)
+    x.client.read_body(4096)
     with x.services.starter.writing():
         answer = x.open_stream(wait=True)
     x.relay(answer)

@@ -174,7 +174,7 @@ def pull_or_import(x: Exchange) -> None:
 
 
 def _pull(x: Exchange) -> None:
-    x.client.read_body(64)
+    x.client.read_body(4096)
     ref, label = x.value("fromImage").removesuffix(":"), x.value("tag")
     if not is_image_ref(ref):
         raise invalid(f"invalid reference format: {ref[:200]}")

@@ -247,7 +247,12 @@ ENDPOINTS = (
     Endpoint("POST", "/containers/{container}/pause", "waking", "owned"),
     Endpoint("POST", "/containers/{container}/unpause", "waking", "owned"),
     Endpoint(
-        "POST", "/containers/{container}/attach", "hijack", "owned", (_DETACH, *_STREAMS), HIJACK
+        "POST",
+        "/containers/{container}/attach",
+        "hijack",
+        "owned",
+        (_DETACH, *_STREAMS, Field("hijack", dropped, "ignored", "dockerode's own")),
+        HIJACK,
     ),
     Endpoint(
         "GET",

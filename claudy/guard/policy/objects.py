@@ -173,6 +173,10 @@ EXEC_START = (
     Field("Detach", flag, "any"),
     Field("Tty", flag, "any"),
     Field("ConsoleSize", items(integer(0, 65535), 2), "any"),
+    *(
+        Field(name, dropped, "ignored", "dockerode's own")
+        for name in ("hijack", "stdin", "stdout", "stderr")
+    ),
 )
 
 
