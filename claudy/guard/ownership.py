@@ -103,6 +103,11 @@ class Objects:
             raise refused(f"network {ref} is the daemon's own", "Use a network that you made.")
         return str(found["Id"])
 
+    def network_is_anothers(self, name: str) -> bool:
+        """Whether the daemon has a network of that name that the project did not make."""
+        found = self._ask(f"/networks/{name}") if NETWORK_NAME.fullmatch(name) else None
+        return bool(found) and not self._ledger.owns("networks", str((found or {}).get("Id", "")))
+
     def _network(self, ref: str) -> dict[str, Any] | None:
         if not NETWORK_NAME.fullmatch(ref):
             return None

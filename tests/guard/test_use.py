@@ -238,6 +238,17 @@ def test_networks(guard: Guard) -> None:
         guard.cli("network", "rm", "appnet")
 
 
+def test_network_that_the_host_has_is_said_to_be(guard: Guard, host: Host) -> None:
+    """As after `docker compose up` on the host: nothing in the sandbox shows why it is taken."""
+    done = guard.cli("network", "create", host.network_name, check=False)
+    assert "not made in this sandbox" in done.stderr
+    assert f"docker network rm {host.network_name}" in done.stderr
+    guard.cli("network", "create", "mine-twice")
+    done = guard.cli("network", "create", "mine-twice", check=False)
+    assert "already exists" in done.stderr
+    guard.cli("network", "rm", "mine-twice")
+
+
 def test_events_of_own_objects(guard: Guard, host: Host) -> None:
     command = [newest_cli(), "events", "--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"]
     seen = []

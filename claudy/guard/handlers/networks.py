@@ -34,6 +34,12 @@ def create_network(x: Exchange) -> None:
     raw = answer.read()
     if answer.status >= BAD_REQUEST:
         x.ledger.drop_intent(token)
+        if x.objects.network_is_anothers(body.get("Name", "")):
+            name = body["Name"]
+            raise refused(
+                f"there is a network {name} that was not made in this sandbox",
+                f"Use another name, or remove it on the host: docker network rm {name}.",
+            )
         x.reply_error(answer.status, raw)
         return
     made = json.loads(raw)
