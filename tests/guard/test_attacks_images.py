@@ -369,6 +369,24 @@ def test_digest_of_the_host_on_an_image_of_the_sandbox(
     assert {name, f"{shop.address}/mine:1"} <= room.names(image)
 
 
+def test_all_tags_that_are_pushed_are_own_ones(guard: Guard, registry: str) -> None:
+    name = f"{registry}/guard-test-all"
+    text = f"FROM busybox\nLABEL x={word().decode()}\n"
+    assert guard.cli("push", "-a", name, check=False).returncode == 1
+    guard.cli("build", "-t", f"{name}:1", "-t", f"{name}:2", "-", input=text)
+    guard.engine.cli("tag", "busybox", f"{name}:host")
+    said = guard.cli("push", "-a", name).stdout
+    assert [line[:10] for line in said.splitlines() if " size: " in line] == [
+        "1: digest:",
+        "2: digest:",
+    ]
+    guard.engine.cli("rmi", f"{name}:host")
+    guard.cli("rmi", f"{name}:1", f"{name}:2")
+    guard.cli("pull", f"{name}:2")
+    assert guard.cli("pull", f"{name}:host", check=False).returncode == 1
+    guard.cli("rmi", f"{name}:2")
+
+
 @pytest.mark.parametrize("how", ["tag", "digest", "id", "prune"])
 def test_own_image_of_a_registry_can_go(guard: Guard, room: Room, registry: str, how: str) -> None:
     """With the digests that it has from a push and a pull."""

@@ -63,27 +63,47 @@ def tag(x: Exchange) -> None:
 
 
 def push(x: Exchange) -> None:
-    """Push an owned tag."""
+    """Push an owned tag; where none is named, one after the other all that are owned."""
     ref = x.refs["ownref"]
-    wanted = tags.joined(ref, x.value("tag"))
-    if not x.objects.image_id(wanted):
-        raise missing("image", wanted)
-    _require_registry(wanted)
-    if not x.objects.tag_is_free(wanted):
-        raise refused(f"the tag {wanted} is the host's", "Tag the image anew and push that.")
+    every = not x.value("tag") and ":" not in ref.rpartition("/")[2]
+    chosen = _own_tags(x, ref) if every else [tags.joined(ref, x.value("tag"))]
+    if not chosen:
+        raise missing("image", ref)
+    for wanted in chosen:
+        if not x.objects.image_id(wanted):
+            raise missing("image", wanted)
+        _require_registry(wanted)
+        if not x.objects.tag_is_free(wanted):
+            raise refused(f"the tag {wanted} is the host's", "Tag the image anew and push that.")
     x.client.read_body()
     headers = _auth(x) or {"X-Registry-Auth": "e30="}
-    name, _, label = wanted.rpartition(":")
     before = tags.all_images(x)
-    answer = x.open(path=f"/images/{name}/push", query=[("tag", label)], headers=headers)
-    if answer.status >= BAD_REQUEST:
-        x.reply(answer)
-        return
-    with answer:
-        for entry in _streamed(x, answer):
-            if pushed := (entry.get("aux") or {}).get("Digest"):
-                tags.record_digest(x, f"{name}@{pushed}", before)
-        x.client.end_chunks()
+    for wanted in chosen:
+        name, _, label = wanted.rpartition(":")
+        answer = x.open(path=f"/images/{name}/push", query=[("tag", label)], headers=headers)
+        if answer.status >= BAD_REQUEST:
+            if wanted == chosen[0]:
+                x.reply(answer)
+                return
+            x.client.send_chunk(strictjson.dump({"error": _message(answer.read())}) + b"\r\n")
+            break
+        with answer:
+            for entry in _streamed(x, answer, begun=wanted != chosen[0]):
+                if pushed := (entry.get("aux") or {}).get("Digest"):
+                    tags.record_digest(x, f"{name}@{pushed}", before)
+    x.client.end_chunks()
+
+
+def _own_tags(x: Exchange, ref: str) -> list[str]:
+    """Return the tags of a repository that the project put there."""
+    repository = tags.normalised(ref).rpartition(":")[0]
+    _, found = x.daemon.json("GET", "/images/json")
+    return sorted(
+        name
+        for entry in found or []
+        for name in entry.get("RepoTags") or []
+        if name.rpartition(":")[0] == repository and x.objects.tag_is_free(name)
+    )
 
 
 def remove_image(x: Exchange) -> None:
@@ -237,10 +257,17 @@ def _take(x: Exchange, name: str, before: frozenset[str], tag: str, *, tagged: b
             x.services.audit.refusal("POST", f"/images/create {tag}", denied.status, denied.message)
 
 
-def _streamed(x: Exchange, answer: Answer) -> Iterator[dict[str, Any]]:
-    """Pass a stream of JSON lines on, and yield them; the client's end of it is the caller's."""
+def _streamed(x: Exchange, answer: Answer, *, begun: bool = False) -> Iterator[dict[str, Any]]:
+    """Pass a stream of JSON lines on, and yield them; the client's end of it is the caller's.
+
+    Args:
+        x: the request.
+        answer: of the daemon.
+        begun: something has been passed on already.
+    """
     fields = {**x.fields(answer), "Transfer-Encoding": "chunked", "Connection": "close"}
-    x.client.send_head(200, fields)
+    if not begun:
+        x.client.send_head(200, fields)
     for line in answer.response.lines():
         x.client.send_chunk(line.rstrip(b"\r") + b"\r\n")
         yield json.loads(line)
