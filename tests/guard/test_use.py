@@ -382,6 +382,14 @@ def test_inspect_of_a_name_with_slashes(guard: Guard) -> None:
     assert "no such object" in done.stderr.lower()
 
 
+def test_signals_in_every_spelling(guard: Guard) -> None:
+    for name in ("sigquit", "SIGRTMAX-1", "RTMIN+3", "9"):
+        full = guard.cli("create", "--stop-signal", name, "busybox", "sleep", "99").stdout.strip()
+        guard.cli("start", full)
+        guard.cli("kill", "-s", name, full)
+        guard.cli("rm", "-f", full)
+
+
 def test_services_need_a_swarm(guard: Guard) -> None:
     done = guard.cli("service", "ls", check=False)
     assert done.returncode == 1

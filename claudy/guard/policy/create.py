@@ -254,7 +254,7 @@ CONFIG = (
     Field("MacAddress", text(r"(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|"), "a MAC address"),
     Field("OnBuild", nothing, "empty", "only images have it"),
     Field("Labels", labels, "any but claudy.*", "claudy's own labels say what it made"),
-    Field("StopSignal", text(r"[A-Z0-9+]{0,20}"), "a signal"),
+    Field("StopSignal", text(r"[A-Za-z0-9+-]{0,20}"), "a signal"),
     Field(
         "StopTimeout", stop_timeout, "up to 600; more becomes 600", "the engine's own stop waits"
     ),

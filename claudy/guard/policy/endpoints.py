@@ -59,7 +59,7 @@ def _image_query(value: str, _: Context) -> str:
     return value
 
 
-_SIGNAL = Field("signal", text(r"[A-Za-z0-9+]{0,20}"), "a signal")
+_SIGNAL = Field("signal", text(r"[A-Za-z0-9+-]{0,20}"), "a signal")
 _SECONDS = Field("t", number(), "seconds")
 _DETACH = Field("detachKeys", text(r"[a-zA-Z0-9,@\[\]\\^_-]{0,100}"), "any")
 _SIZE = (Field("h", number(0, 65535), "rows"), Field("w", number(0, 65535), "columns"))
