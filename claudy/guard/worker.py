@@ -203,7 +203,7 @@ def answer(client: Client, head: Head, services: Services) -> None:
             "Ask for it: it may be missing in the guard's table.",
         )
     row, refs = found
-    if row.handler not in {"refuse", "no_swarm"}:
+    if row.handler not in {"refuse", "no_swarm", "no_plugin"}:
         _check_body(client, head, row, {key for key, _ in target.query})
         refs = {kind: _resolve(kind, ref, services.objects) for kind, ref in refs.items()}
         query = checked_query(row, target.query, services.objects)

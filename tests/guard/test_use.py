@@ -390,6 +390,12 @@ def test_signals_in_every_spelling(guard: Guard) -> None:
         guard.cli("rm", "-f", full)
 
 
+def test_plugins_are_refused_for_what_they_are(guard: Guard) -> None:
+    words = ["plugin", "install", "--grant-all-permissions", "x/y"]
+    assert "plugins run on the host" in guard.cli(*words, check=False).stderr
+    assert guard.cli("plugin", "ls", "-q", "--filter", "enabled=true").stdout == ""
+
+
 def test_services_need_a_swarm(guard: Guard) -> None:
     done = guard.cli("service", "ls", check=False)
     assert done.returncode == 1

@@ -523,7 +523,7 @@ ENDPOINTS = (
             method,
             path,
             "no_plugin"
-            if method == "GET" and why == _PLUGIN
+            if method == "GET" and why == _PLUGIN and path != "/plugins/privileges"
             else "no_swarm"
             if method == "GET" and why == _SWARM
             else "refuse",
