@@ -42,6 +42,21 @@ def test_docker_build(guard: Guard) -> None:
     guard.cli("rmi", "guard-test-bk:1", "guard-test-bk:2")
 
 
+def test_bake_names_an_other_target_by_its_tag(guard: Guard) -> None:
+    file = {
+        "a": {"dockerfile-inline": "FROM busybox\nRUN echo a > /a\n", "tags": ["guard-test-a:1"]},
+        "b": {"dockerfile-inline": "FROM x\nCMD cat /a\n", "contexts": {"x": "target:a"}},
+        "c": {"dockerfile-inline": "FROM guard-test-a:1\nCMD cat /a\n", "tags": ["guard-test-c:1"]},
+    }
+    (guard.project / "bake.json").write_text(json.dumps({"target": file}))
+    done = guard.cli("buildx", "bake", "-f", "bake.json", "b", check=False, **ON)
+    assert "name the tag in FROM" in done.stderr
+    for target in "ac":
+        guard.cli("buildx", "bake", "-f", "bake.json", "--load", target, **ON)
+    assert guard.cli("run", "--rm", "guard-test-c:1").stdout == "a\n"
+    guard.cli("rmi", "guard-test-c:1", "guard-test-a:1")
+
+
 def test_buildx_build_load_with_secret_and_cache_mount(guard: Guard) -> None:
     (guard.project / "secret").write_text("s3cret")
     (guard.project / "Dockerfile.mounts").write_text(

@@ -281,6 +281,11 @@ def _no_raw(message: dict[str, Any], *names: str) -> None:
     for name in names:
         value = message.pop(name, b"")
         if value and any(value if isinstance(value, list) else [value]):
+            if name == "FrontendInputs":  # of bake, and of compose's `service:…`
+                raise refused(
+                    "a build context that is another target is not allowed",
+                    "Give that target a tag, and name the tag in FROM.",
+                )
             raise refused(f"a build with its own {name} is not allowed", "Use a Dockerfile.")
 
 
