@@ -10,10 +10,10 @@ daemon: it makes mount points in them, turns its root there, and opens what it h
 as root and with every device (CVE-2026-41568 and -42306 are two of the ways). So who can change
 these files stands still: the container, and all to whom it could have handed what it has open.
 
-Nobody may wake what stands still, as a signal to a paused container does, and nothing that could is
-restarted by the daemon on its own. A request that holds a lock is waited for, also when its client
-has left: the daemon goes on with it. What an old daemon has made is not used any more once the
-engine is a newer one.
+Nobody may wake what stands still, as a signal to a paused container does, and the daemon restarts
+nothing meanwhile: one that is just ending can be paused, and would run again. A request that holds
+a lock is waited for, also when its client has left: the daemon goes on with it. What an old daemon
+has made is not used any more once the engine is a newer one.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Starter:
                 yield True
             return
         with self._lock(fcntl.LOCK_EX):
-            self._thaw()
+            self._require_thawed()
             if start and any(entry["Id"] == container for entry in self._running()):
                 yield False
                 return
@@ -126,7 +126,7 @@ class Starter:
             Denied: they can't be held still, or a bind source is no longer what it was.
         """
         with self._lock(fcntl.LOCK_EX):
-            self._thaw()
+            self._require_thawed()
             found = self._inspected(container)
             below = self._below(found)
             if self.safe_by_itself:
@@ -174,14 +174,15 @@ class Starter:
                 time.sleep(_PAUSE)
 
     @property
-    def still(self) -> frozenset[str]:
-        """Ids of the containers that stand still just now, and go on by themselves."""
+    def still(self) -> dict[str, Any]:
+        """Ids of the containers that stand still just now, and go on by themselves.
+
+        With the policy of restarts that each has again then; None: as it has.
+        """
         try:
-            with open(self._note, encoding="utf-8") as file:
-                _, *held = json.load(file)
+            return self._noted()[1]
         except (OSError, ValueError):
-            return frozenset()
-        return frozenset(map(str, held))
+            return {}
 
     def sources(self, container: str) -> list[str]:
         """Return a container's bind sources below the workspace's root, which a link may replace.
@@ -309,7 +310,7 @@ class Starter:
                 if not (detail := self._freeze(container, chosen())):
                     break
                 # It has ended, and may be back at any moment; if it is gone, all is well.
-                self._thaw(done=True)
+                self._require_thawed(done=True)
                 if tried == _TRIES:
                     raise refused(f"the project can't be held still: {detail}", "Try again.")
                 time.sleep(_PAUSE)
@@ -320,15 +321,30 @@ class Starter:
     def _freeze(self, container: str, chosen: list[dict[str, Any]]) -> str:
         """Pause containers; return what went wrong."""
         ours = [entry["Id"] for entry in chosen if self._is_ours(entry)]
+        held = {full: self._policy(full) for full in ours}
         with open(self._note, "w", encoding="utf-8") as file:
-            json.dump([container, *ours], file)
-        for full in ours:
+            json.dump([container, held], file)
+        for full, policy in held.items():
+            if policy:
+                status, answer = self._set_policy(full, {"Name": "no"})
+                if status >= BAD_REQUEST:
+                    return str((answer or {}).get("message", status))
             if self._execs(full):
                 return "a process is being started in it"
             status, answer = self._daemon.json("POST", f"/containers/{full}/pause")
             if status != NO_CONTENT:
                 return str((answer or {}).get("message", status))
         return ""
+
+    def _policy(self, container: str) -> dict[str, Any] | None:
+        """Return a container's policy of restarts; None: the daemon never restarts it."""
+        host = self._inspected(container).get("HostConfig") or {}
+        policy: dict[str, Any] = host.get("RestartPolicy") or {}
+        return None if policy.get("Name") in {None, "", "no"} else policy
+
+    def _set_policy(self, container: str, policy: dict[str, Any]) -> tuple[int, Any]:
+        body = {"RestartPolicy": policy}
+        return self._daemon.json("POST", f"/containers/{container}/update", body=body)
 
     def _execs(self, container: str) -> bool:
         """Whether a process is on its way into a container: paused then, it would never arrive."""
@@ -413,23 +429,35 @@ class Starter:
             done: the daemon has answered. To ask again could block: it may wait for who is paused.
         """
         try:
-            with open(self._note, encoding="utf-8") as file:
-                mounted, *left = json.load(file)
+            mounted, held = self._noted()
         except FileNotFoundError:
             return
         except (OSError, ValueError):
-            left = []
-        if left and not done:
+            mounted, held = "", {}
+        if held and not done:
             # The daemon answers when it is done with that container.
             with contextlib.suppress(Denied, OSError):
-                self._inspected(str(mounted))
-        if all([self._unpaused(str(full)) for full in left]):  # noqa: C419 - each of them
+                self._inspected(mounted)
+        if all([self._unpaused(*each) for each in held.items()]):  # noqa: C419 - each of them
             with contextlib.suppress(OSError):
                 os.unlink(self._note)
 
-    def _unpaused(self, full: str) -> bool:
+    def _require_thawed(self, *, done: bool = False) -> None:
+        self._thaw(done=done)
+        if os.path.exists(self._note):
+            raise refused("the project stands still for another request", "Try again.")
+
+    def _noted(self) -> tuple[str, dict[str, Any]]:
+        with open(self._note, encoding="utf-8") as file:
+            mounted, *held = json.load(file)
+        # An older guard noted ids alone.
+        return str(mounted), held[0] if held and isinstance(held[0], dict) else dict.fromkeys(held)
+
+    def _unpaused(self, full: str, policy: dict[str, Any] | None) -> bool:
         try:
             status, _ = self._daemon.json("POST", f"/containers/{full}/unpause")
+            if policy:
+                self._set_policy(full, policy)
         except (Denied, OSError, MemoryError) as error:
             self._audit.event(f"could not unpause {full}: {error}")
             return False

@@ -7,6 +7,7 @@ import json
 import shlex
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -187,6 +188,27 @@ def test_nobody_else_stands_still(guard: Guard) -> None:
     guard.cli("volume", "rm", "shared", "third", "other")
     assert {full, near, third} <= paused
     assert far not in paused
+
+
+def test_nothing_is_restarted_meanwhile(guard: Guard) -> None:
+    """What is just ending when it is paused would run again, and not be paused then."""
+    policy = {"Name": "on-failure", "MaximumRetryCount": 3}
+    make = "head -c 300000000 /dev/zero > /big; echo ready; sleep 1000"
+    full = started(guard, make, RestartPolicy=policy)
+    path = f"/containers/{full}/json"
+    seen = set()
+    with ThreadPoolExecutor(1) as pool:
+        copied = pool.submit(guard.cli, "cp", f"{full}:/big", str(guard.root / "out"))
+        while not copied.done():
+            found = request(guard.engine.socket, "GET", path).json
+            if found["State"]["Paused"]:
+                seen.add(found["HostConfig"]["RestartPolicy"]["Name"])
+                shown = guard.ask("GET", path).json
+                assert shown["HostConfig"]["RestartPolicy"] == policy
+        copied.result()
+    assert seen == {"no"}
+    assert request(guard.engine.socket, "GET", path).json["HostConfig"]["RestartPolicy"] == policy
+    guard.cli("rm", "-f", full)
 
 
 def test_health_is_that_of_before(guard: Guard) -> None:

@@ -256,6 +256,16 @@ def test_a_guard_that_comes_up_does_not_thaw_what_another_holds(trap: Trap) -> N
     assert not note.exists()
 
 
+def test_what_is_not_started_is_removed_if_it_was_to_be(trap: Trap) -> None:
+    """As the daemon does; `docker run --rm` waits for that."""
+    full = trap.create(AutoRemove=True)
+    trap.swap()
+    assert trap.guard.ask("POST", f"/containers/{full}/start").status >= 400
+    path = f"/containers/{full}/json"
+    wait_for(lambda: request(trap.guard.engine.socket, "GET", path).status == 404, 20, "removal")
+    assert trap.untouched()
+
+
 @pytest.mark.usefixtures("untouched")
 def test_a_copy_does_not_mount_over_the_host(guard: Guard, tmp_path: Path) -> None:
     """Daemons before 24.0 mount volumes for a copy where the host is; the container is running."""

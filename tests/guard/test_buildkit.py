@@ -392,6 +392,7 @@ PACKETS = {
     "a second end": [b"\x08\0"],
     "after the end": [b"", buildclient.stat("b")],
     "after an end of more bits": [b"\x08\x80\x80\x80\x80\x10", buildclient.stat("b")],
+    "a device": [buildclient.stat("d", 1 << 26 | 0o666)],
     "an overlay's attribute": [
         buildclient.stat(
             "a",

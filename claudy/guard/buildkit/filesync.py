@@ -30,7 +30,7 @@ MAX_MESSAGE = 1 << 24
 _HEAD = 9  # bytes of a frame's head
 _PREFIX = 5  # compression flag and length of a gRPC message
 _FILES = "/moby.filesync.v1.FileSync/"
-_LINK = 1 << 27  # Go's os.ModeSymlink
+_LINK, _DEVICE = 1 << 27, 1 << 26  # Go's os.ModeSymlink and os.ModeDevice
 _KIND = (1 << 32) - 1  # the daemon takes as many bits of a packet's type; a name has none of them
 _PAIR: Table = {1: Slot("key", RAW), 2: Slot("value", RAW)}
 _STAT: Table = {
@@ -176,6 +176,9 @@ def require_harmless(packet: dict[str, Any]) -> None:
     if not found:
         return  # contents, or the end of the names
     path, link = found.get("path", b""), found.get("linkname", b"")
+    if found.get("mode", 0) & _DEVICE:
+        # The daemon would open it if it was called Dockerfile, and say what is in it.
+        raise refused(f"the build's file {path[:100]!r} is a device", "List it in .dockerignore.")
     hard = link and not found.get("mode", 0) & _LINK
     for name in [path, link] if hard else [path]:
         if b"\0" in name or any(part in {b"", b".", b".."} for part in name.split(b"/")):

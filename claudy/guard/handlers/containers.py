@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from claudy.errors import ClaudyError
 from claudy.guard import mounts, strictjson, views
 from claudy.guard.daemon import Kept
 from claudy.guard.handlers import pruning
@@ -78,16 +79,28 @@ def inspect(x: Exchange) -> None:
     if status >= BAD_REQUEST:
         x.reply_error(status, strictjson.dump(found))
         return
-    if found["Id"] in still | x.services.starter.still:
+    still |= x.services.starter.still
+    if found["Id"] in still:
         found["State"] |= {"Status": "running", "Paused": False}
+        found["HostConfig"]["RestartPolicy"] = (
+            still[found["Id"]] or found["HostConfig"]["RestartPolicy"]
+        )
     x.reply_json(answer, views.inspected(found, x.ledger.get("containers", found["Id"]) or {}))
 
 
 def start(x: Exchange) -> None:
     """Start a container."""
+    container = x.refs["container"]
     _prepare(x)
-    with x.services.starter.mounting(x.refs["container"], start=True) as needed:
-        answer = x.open_locked() if needed else None
+    try:
+        with x.services.starter.mounting(container, start=True) as needed:
+            answer = x.open_locked() if needed else None
+    except (Denied, ClaudyError):
+        _, found = x.daemon.json("GET", f"/containers/{container}/json")
+        if ((found or {}).get("HostConfig") or {}).get("AutoRemove"):
+            # As the daemon does when it can't start one; `docker run` waits for that.
+            x.daemon.json("DELETE", f"/containers/{container}", [("v", "1")])
+        raise
     if answer is None:
         x.client.answer(NOT_MODIFIED, b"", head=True)
         return
@@ -184,7 +197,10 @@ def update(x: Exchange) -> None:
     body = x.json_body(update_body)
     if body.get("RestartPolicy") and x.services.starter.must_not_restart(x.refs["container"]):
         body["RestartPolicy"] = {"Name": "no"}
-    x.reply(x.open(body=strictjson.dump(body), headers=_JSON))
+    # Not of what stands still, whose policy comes back, and which less memory would end.
+    with x.services.starter.writing():
+        answer = x.open_locked(body=strictjson.dump(body), headers=_JSON)
+    x.reply(answer)
 
 
 def rename(x: Exchange) -> None:

@@ -50,6 +50,9 @@ def volumes(x: Exchange) -> dict[str, Any]:
             continue
         if not (named or record.get("anonymous")) or not _matches(filters, volume.get("Labels"), 0):
             continue
+        # Others may have gone in between, which took a while.
+        if not x.objects.volume_is_own(name):
+            continue
         status, _ = x.daemon.json("DELETE", f"/volumes/{name}")
         if status < BAD_REQUEST:
             x.ledger.remove("volumes", name)
