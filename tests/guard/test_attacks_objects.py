@@ -499,7 +499,8 @@ def test_a_second_network_of_a_name_is_not_made(
     """The host could neither join, start in, nor remove its own by that name any more."""
     body = {"Name": untouched.network_name, "CheckDuplicate": checked}
     answer = guard.ask("POST", "/networks/create", body)
-    assert answer.status == 409, answer.body
+    assert answer.status == 403, answer.body
+    assert "not made in this sandbox" in answer.message
     untouched.engine.cli("network", "inspect", untouched.network_name)
 
 
