@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from claudy.guard.refusal import Denied
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from claudy.guard.exchange import Services
 
 _PAUSE = 0.5
@@ -15,11 +17,16 @@ _AGAIN = 30.0
 _SHORT = 0.2  # before the sandbox is there
 
 
-def wait_for_end(services: Services) -> None:
+def wait_for_end(services: Services, is_reached: Callable[[], bool]) -> None:
     """Return when the sandbox's container is gone.
 
     It may take `grace` seconds to appear, as long as the launcher is there. A daemon that does not
-    answer says nothing about the sandbox: the guard waits for it.
+    answer says nothing about the sandbox: the guard waits for it, unless nobody can come any more.
+
+    Args:
+        services: ask the daemon.
+        is_reached: whether the guard's socket is where it was made. Who ends the last session
+            removes it, and the daemon may end with that.
     """
     name = services.settings.sandbox
     deadline = time.monotonic() + services.settings.grace
@@ -42,7 +49,8 @@ def wait_for_end(services: Services) -> None:
             if status == 404 and over:  # noqa: PLR2004
                 return
         except (Denied, OSError):
-            pass
+            if not is_reached():
+                return
         time.sleep(_PAUSE if seen else _SHORT)
 
 

@@ -234,7 +234,7 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, pl
         supervisor = os.getpid()
         keeper.child = os.fork()
         if not keeper.child:
-            _be_worker(listener, settings, supervisor)
+            _be_worker(listener, settings, supervisor, place)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
         _, status = os.waitpid(keeper.child, 0)
         keeper.child = 0
@@ -245,7 +245,7 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, pl
     return 0
 
 
-def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) -> None:
+def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int, place: Place) -> None:
     """Serve in a forked child; never returns."""
     try:
         _die_with(supervisor)
@@ -265,7 +265,7 @@ def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int) ->
         accepting = socket.socket(fileno=os.dup(listener.fileno()))
 
         def watch() -> None:
-            lifetime.wait_for_end(services)
+            lifetime.wait_for_end(services, place.is_taken)
             services.starter.settle()
             os._exit(ENDED)
 

@@ -9,12 +9,14 @@ import contextlib
 import re
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+SECONDS = 60
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,8 +51,11 @@ class Counting:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        until = time.monotonic() + SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(until - time.monotonic(), 0))
+        left = [thread.name for thread in self._threads if thread.is_alive()]
+        assert not left, f"still open: {left}"
 
     def taken(self) -> list[str]:
         """Return the requests since the last time, as `GET /containers/ID/json`."""
@@ -64,22 +69,31 @@ class Counting:
                 client, _ = self._listener.accept()
                 engine = socket.socket(socket.AF_UNIX)
                 engine.connect(str(self._engine))
-                for source, sink, notes in ((client, engine, True), (engine, client, False)):
-                    thread = threading.Thread(target=self._relay, args=(source, sink, notes))
-                    self._threads.append(thread)
-                    thread.start()
+                back = threading.Thread(target=self._relay, args=(engine, client), daemon=True)
+                there = threading.Thread(
+                    target=self._relay, args=(client, engine, back), daemon=True
+                )
+                self._threads += [there, back]
+                there.start()
+                back.start()
 
-    def _relay(self, source: socket.socket, sink: socket.socket, notes: bool) -> None:
-        reader = _Requests() if notes else None
+    def _relay(
+        self, source: socket.socket, sink: socket.socket, back: threading.Thread | None = None
+    ) -> None:
+        reader = _Requests() if back else None
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if reader is not None:
+                if reader is not None and back is not None:
+                    # What is open in the end says what it was for.
+                    line = data.partition(b"\r")[0][:200].decode("latin-1")
+                    back.name = threading.current_thread().name = line
                     with self._lock:
                         self._requests += reader.feed(data)
                 sink.sendall(data)
+        threading.current_thread().name += " (over)"
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
-        if not notes:  # the engine's side ends last
+        if not back:  # the engine's side ends last
             source.close()
             sink.close()
 

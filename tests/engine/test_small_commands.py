@@ -102,6 +102,7 @@ def foreign(engine: Engine, label: str, *options: str) -> str:
 
 def test_ps_lists_sandboxes_and_counts_sessions(claudy: Claudy, project: Path) -> None:
     with session(claudy, project):
+        claudy.sandboxes(project).wait_running()  # its output may be earlier than the engine's word
         (one,) = listed(claudy, project)
         container = claudy.sandboxes(project).only()
         assert one["name"] == container["Name"].lstrip("/")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from claudy.guard import lifetime
+from claudy.guard.refusal import Denied
 
 if TYPE_CHECKING:
     import pytest
@@ -23,10 +24,25 @@ def test_an_engine_that_forgets_to_say_that_it_is_removed(monkeypatch: pytest.Mo
         open=lambda *_: closing(cast("Any", Waiting(ours, response))),
     )
     settings = SimpleNamespace(sandbox="s", grace=0, launcher=0)
-    lifetime.wait_for_end(cast("Any", SimpleNamespace(daemon=daemon, settings=settings)))
+    services = cast("Any", SimpleNamespace(daemon=daemon, settings=settings))
+    lifetime.wait_for_end(services, lambda: True)
     assert answers == []
     ours.close()
     theirs.close()
+
+
+def test_an_engine_that_is_gone_for_good_when_nobody_can_come_any_more() -> None:
+    """As one that is stopped with the last session; the guard would wait for it for ever."""
+    asked: list[int] = []
+
+    def nobody(*_: object) -> None:
+        asked.append(len(asked))
+        raise Denied(503, "nobody answers")
+
+    settings = SimpleNamespace(sandbox="s", grace=0, launcher=0)
+    services = SimpleNamespace(daemon=SimpleNamespace(json=nobody), settings=settings)
+    lifetime.wait_for_end(cast("Any", services), lambda: len(asked) < 3)
+    assert len(asked) == 3
 
 
 class Waiting:
