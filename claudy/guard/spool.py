@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from claudy.guard.daemon import Watched
 
+_TAIL = 64 * 1024
+"""More than an archive's end takes, after which clients read no further."""
+
 
 @contextlib.contextmanager
 def spooled(pieces: Iterable[list[memoryview]], directory: str) -> Iterator[IO[bytes]]:
@@ -48,6 +51,8 @@ def pass_kept(
 ) -> None:
     """Pass on everything through a file: the sink is sent what it takes, the source never waits.
 
+    What is last is only sent when all is over, so whoever has read everything finds that it is.
+
     Args:
         source: the daemon's connection; nobody is watched.
         sink: the client's.
@@ -71,8 +76,9 @@ def pass_kept(
                     kept += size
                     while size:
                         size -= os.splice(reader, file.fileno(), size)
-                    with contextlib.suppress(BlockingIOError):
-                        sent += os.sendfile(sink.fileno(), file.fileno(), sent, kept - sent)
+                    if (ready := kept - sent - _TAIL) > 0:
+                        with contextlib.suppress(BlockingIOError):
+                            sent += os.sendfile(sink.fileno(), file.fileno(), sent, ready)
         except OSError:
             while source.recv(PIPE):
                 pass

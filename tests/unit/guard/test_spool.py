@@ -65,6 +65,19 @@ def test_the_daemon_does_not_wait_for_the_client(client: Pair, tmp_path: Path) -
     assert not os.listdir(tmp_path)
 
 
+def test_who_has_read_all_finds_that_it_is_over(client: Pair, tmp_path: Path) -> None:
+    told, got = [], bytearray()
+    with daemon() as (source, _):
+        args = (source, client[0], FIRST, str(tmp_path), lambda: told.append(len(got)))
+        passing = threading.Thread(target=pass_kept, args=args)
+        passing.start()
+        while len(got) < len(FIRST) + len(DATA):
+            got += client[1].recv(65536)
+        passing.join()
+    assert told
+    assert told[0] <= len(FIRST) + len(DATA) - 65536
+
+
 def test_it_is_not_over_before_the_daemon_is_because_the_client_is_gone(
     client: Pair, tmp_path: Path
 ) -> None:
