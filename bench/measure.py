@@ -151,7 +151,13 @@ class Bench:
     results: list[Result] = field(default_factory=list)
 
     def run(self, case: Case) -> Result:
-        """Measure a case, in turns."""
+        """Measure a case, in turns.
+
+        One round may fail, as engines do now and then; that is left out, and said.
+
+        Raises:
+            Failed: another one did, too.
+        """
         rounds = min(case.rounds, 4) if self.quick else case.rounds
         warm_up = min(case.warm_up, 1) if self.quick else case.warm_up
         say(f"{self.section}: {case.title} ({rounds} rounds of {len(case.contenders)})")
@@ -167,7 +173,11 @@ class Bench:
                     value = contender.measure()
                 except Failed as error:
                     if not contender.optional:
-                        raise
+                        if remark:
+                            raise
+                        remark = f"(a round of {contender.name} failed and is left out)"
+                        say(f"{remark}: {str(error)[-300:]}")
+                        continue
                     del samples[contender.name]
                     remark += f"({contender.name} failed: {str(error)[-200:]})"
                     say(remark)
