@@ -310,9 +310,9 @@ def checked_query(
     found = []
     for key, value in pairs:
         field = rows.get(key)
-        if field is None and row.body == JSON and key[:1].isupper():
-            continue  # a field of the body: dockerode says them here, too
         if field is None:
+            if row.body == JSON and key[:1].isupper():
+                continue  # a field of the body: dockerode says them here, too
             raise refused(f"the query key {key} is not known here", "Leave it out.")
         if key in seen and key not in row.many:
             raise refused(f"the query key {key} is there twice", "Send it once.")

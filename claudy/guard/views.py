@@ -98,6 +98,13 @@ def show_going(entry: dict[str, Any]) -> None:
     entry["Status"] = entry["Status"].removesuffix(_PAUSED)
 
 
+def show_inspected_going(found: dict[str, Any], policy: dict[str, Any] | None) -> None:
+    """Show the same where a container is inspected, with its own policy of restarts, if any."""
+    found["State"] |= {"Status": "running", "Paused": False}
+    if policy:
+        found["HostConfig"]["RestartPolicy"] = policy
+
+
 def _mount(mount: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
     target = mount.get("Destination", "")
     if target not in sources:

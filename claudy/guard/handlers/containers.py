@@ -81,10 +81,7 @@ def inspect(x: Exchange) -> None:
         return
     still |= x.services.starter.still
     if found["Id"] in still:
-        found["State"] |= {"Status": "running", "Paused": False}
-        found["HostConfig"]["RestartPolicy"] = (
-            still[found["Id"]] or found["HostConfig"]["RestartPolicy"]
-        )
+        views.show_inspected_going(found, still[found["Id"]])
     x.reply_json(answer, views.inspected(found, x.ledger.get("containers", found["Id"]) or {}))
 
 

@@ -66,16 +66,30 @@ def test_the_daemon_does_not_wait_for_the_client(client: Pair, tmp_path: Path) -
 
 
 def test_who_has_read_all_finds_that_it_is_over(client: Pair, tmp_path: Path) -> None:
-    told, got = [], bytearray()
-    with daemon() as (source, _):
-        args = (source, client[0], FIRST, str(tmp_path), lambda: told.append(len(got)))
-        passing = threading.Thread(target=pass_kept, args=args)
-        passing.start()
-        while len(got) < len(FIRST) + len(DATA):
-            got += client[1].recv(65536)
-        passing.join()
-    assert told
-    assert told[0] <= len(FIRST) + len(DATA) - 65536
+    small = os.urandom(150_000)  # less than a socket takes: all of it could be there before
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(small[:100_000])
+        client[1].setblocking(False)
+        got = bytearray()
+
+        def drain() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while piece := client[1].recv(65536):
+                    got.extend(piece)
+
+        before: list[int] = []
+
+        def over() -> None:
+            drain()
+            before.append(len(got))
+
+        theirs.sendall(small[100_000:])
+        theirs.shutdown(socket.SHUT_WR)
+        pass_kept(Watched(ours, None), client[0], FIRST, str(tmp_path), over)
+        drain()
+    assert before[0] <= len(FIRST) + len(small) - 65536
+    assert bytes(got) == FIRST + small
 
 
 def test_it_is_not_over_before_the_daemon_is_because_the_client_is_gone(
