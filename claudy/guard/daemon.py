@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import socket
 import threading
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     Piece = bytes | list[memoryview]
 
 OLDEST, NEWEST = (1, 41), (1, 51)
+# Go follows links that are put where it removes directories (golang/go#52745), before about this.
+_GO = re.compile(r"go([0-9]+)\.([0-9]+)")
+_SAFE_GO = (1, 24)
 CONNECT_SECONDS = 5.0
 _PARTS = 1000  # sendmsg takes 1024
 _HANG_UP = select.POLLHUP | select.POLLERR
@@ -131,6 +135,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self._path = path
         self._offered: tuple[int, int] | None = None
+        self._removes_safely: bool | None = None
         self._lock = threading.Lock()
 
     def connect(self) -> socket.socket:
@@ -147,7 +152,7 @@ class Daemon:
         except OSError as error:
             sock.close()
             with self._lock:
-                self._offered = None  # another version may come back
+                self._offered = self._removes_safely = None  # another version may come back
             text = "claudy guard: the Docker daemon does not answer. Start it again on the host."
             raise Denied(503, text) from error
         return sock
@@ -179,6 +184,23 @@ class Daemon:
             known = offered
             with self._lock:
                 self._offered = known
+        return known
+
+    @property
+    def removes_safely(self) -> bool:
+        """Whether it follows no link that is put where it removes directories.
+
+        Raises:
+            Denied: 503, the daemon does not answer.
+        """
+        with self._lock:
+            known = self._removes_safely
+        if known is None:
+            _, found = self.json("GET", "/version")
+            built = _GO.match(str((found or {}).get("GoVersion", "")))
+            known = built is not None and (int(built[1]), int(built[2])) >= _SAFE_GO
+            with self._lock:
+                self._removes_safely = known
         return known
 
     def open(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from claudy.guard.paths import Workspace
     from claudy.guard.policy.endpoints import Endpoint
     from claudy.guard.policy.rules import Rule
+    from claudy.guard.removal import Remover
     from claudy.guard.sessions import Sessions
     from claudy.guard.start import Starter
 
@@ -54,6 +55,7 @@ class Services(NamedTuple):
     sessions: Sessions
     audit: Audit
     localhost: Localhost
+    remover: Remover
 
 
 class Exchange:

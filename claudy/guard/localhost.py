@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from claudy.guard.daemon import Daemon
     from claudy.guard.ledger import Ledger
     from claudy.guard.options import Settings
+    from claudy.guard.removal import Remover
     from claudy.guard.start import Starter
 
 PATIENCE = 2.0
@@ -77,14 +78,21 @@ class Localhost:
         ledger: tells what is the project's.
         settings: name the sandbox.
         starter: keeps the sandbox from being paused while the forwarder is started in it.
+        remover: told what ends, too.
         audit: told what could not be done.
     """
 
     def __init__(
-        self, daemon: Daemon, ledger: Ledger, settings: Settings, starter: Starter, audit: Audit
+        self,
+        daemon: Daemon,
+        ledger: Ledger,
+        settings: Settings,
+        starter: Starter,
+        remover: Remover,
+        audit: Audit,
     ) -> None:
         self._daemon, self._ledger, self._settings = daemon, ledger, settings
-        self._starter, self._audit = starter, audit
+        self._starter, self._remover, self._audit = starter, remover, audit
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         # What follows belongs to the thread of `run`.
         self._published: dict[str, dict[int, Published]] = {}  # by container and port
@@ -131,6 +139,7 @@ class Localhost:
                     if answer.status == _OK:
                         pause, _ = _RECONNECT
                         self._tasks.put(self._look_at_all)
+                        self._remover.look_at_all()
                         for line in answer.response.lines():
                             self._hear(json.loads(line))
             time.sleep(pause)
@@ -139,6 +148,8 @@ class Localhost:
     def _hear(self, event: dict[str, Any]) -> None:
         actor = event.get("Actor") or {}
         full = str(actor.get("ID", ""))
+        if event.get("Action") == "die":
+            self._remover.ended(full)
         if (actor.get("Attributes") or {}).get("name") == self._settings.sandbox:
             self._tasks.put(self._begin_again)
         elif event.get("Action") == "destroy":

@@ -10,6 +10,8 @@ daemon: it makes mount points in them, turns its root there, and opens what it h
 as root and with every device (CVE-2026-41568 and -42306 are two of the ways). So who can change
 these files stands still: the container, and all to whom it could have handed what it has open.
 
+So it is with removals by an engine that follows links there (`claudy.guard.removal`).
+
 Nobody may wake what stands still, as a signal to a paused container does, and the daemon restarts
 nothing meanwhile: one that is just ending can be paused, and would run again. A request that holds
 a lock is waited for, also when its client has left: the daemon goes on with it. What an old daemon
@@ -28,6 +30,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from claudy.errors import ClaudyError
+from claudy.guard.circles import Circles
 from claudy.guard.mounts import SUBPATH_API
 from claudy.guard.opening import FROZEN
 from claudy.guard.refusal import BAD_REQUEST, Denied, refused
@@ -45,8 +48,8 @@ LOCK, TURN = "start.lock", "turn.lock"
 NO_CONTENT = 204
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
 _NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
-WORKSPACE_CIRCLE = ""  # who has the workspace, the sandboxes too
 _FAREWELL = 5.0
+_REMOVAL = 30.0
 _PAUSE, _SHORT = 0.05, 0.005
 _TURN = 1.0
 _TRIES = 20
@@ -73,6 +76,12 @@ class Starter:
     ) -> None:
         self._daemon, self._ledger, self._workspace = daemon, ledger, workspace
         self._settings, self._audit = settings, audit
+        self._circles = Circles(ledger, workspace, settings)
+
+    @property
+    def circling(self) -> Callable[[dict[str, Any]], Callable[[dict[str, Any]], None]]:
+        """What puts a new container into its circle."""
+        return self._circles.circling
 
     @property
     def safe_by_itself(self) -> bool:
@@ -105,7 +114,7 @@ class Starter:
             if start and any(entry["Id"] == container for entry in self._running()):
                 yield False
                 return
-            with self._frozen(container, self._running):
+            with self._frozen("containers", container, self._running):
                 self._require_unchanged(below)
                 self._require_plain_users(container)
                 yield True
@@ -134,11 +143,34 @@ class Starter:
             if not below and not _reached(found):
                 yield False
                 return
-            chosen = self._running if below else lambda: self._with_access(container)
-            with self._frozen(container, chosen):
+            chosen = self._running if below else lambda: self._with_access("containers", container)
+            with self._frozen("containers", container, chosen):
                 self._require_unchanged(below)
                 if users:
                     self._require_plain_users(container)
+                yield True
+
+    @contextlib.contextmanager
+    def removing(self, kind: str, key: str) -> Iterator[bool]:
+        """Hold still who could put links where the daemon removes directories and follows them.
+
+        Args:
+            kind: `containers` or `volumes`.
+            key: full id or name.
+
+        Yields:
+            Whether they stand still, which the object itself may be among.
+
+        Raises:
+            Denied: they can't be held still.
+        """
+        if self._daemon.removes_safely:
+            with self.writing():
+                yield False
+            return
+        with self._lock(fcntl.LOCK_EX):
+            self._require_thawed()
+            with self._frozen(kind, key, lambda: self._with_access(kind, key)):
                 yield True
 
     @contextlib.contextmanager
@@ -304,10 +336,12 @@ class Starter:
             os.close(turn)
 
     @contextlib.contextmanager
-    def _frozen(self, container: str, chosen: Callable[[], list[dict[str, Any]]]) -> Iterator[None]:
+    def _frozen(
+        self, kind: str, key: str, chosen: Callable[[], list[dict[str, Any]]]
+    ) -> Iterator[None]:
         try:
             for tried in range(1, _TRIES + 1):
-                if not (detail := self._freeze(container, chosen())):
+                if not (detail := self._freeze(_path(kind, key), chosen())):
                     break
                 # It has ended, and may be back at any moment; if it is gone, all is well.
                 self._require_thawed(done=True)
@@ -318,12 +352,17 @@ class Starter:
         finally:
             self._thaw(done=True)
 
-    def _freeze(self, container: str, chosen: list[dict[str, Any]]) -> str:
-        """Pause containers; return what went wrong."""
+    def _freeze(self, path: str, chosen: list[dict[str, Any]]) -> str:
+        """Pause containers; return what went wrong.
+
+        Args:
+            path: of what the daemon works at meanwhile.
+            chosen: the containers, as they are listed.
+        """
         ours = [entry["Id"] for entry in chosen if self._is_ours(entry)]
         held = {full: self._policy(full) for full in ours}
         with open(self._note, "w", encoding="utf-8") as file:
-            json.dump([container, held], file)
+            json.dump([path, held], file)
         for full, policy in held.items():
             if policy:
                 status, answer = self._set_policy(full, {"Name": "no"})
@@ -354,68 +393,17 @@ class Starter:
                 return True
         return False
 
-    def _with_access(self, container: str) -> list[dict[str, Any]]:
-        """Return what runs of those who can change a container's files."""
+    def _with_access(self, kind: str, key: str) -> list[dict[str, Any]]:
+        """Return what runs of those who can change an object's files."""
         running = [entry for entry in self._running() if self._is_ours(entry)]
         for entry in running:
             if not self._ledger.owns("containers", entry["Id"]):
-                # A sandbox may have been given a volume that a container has.
-                sandbox = self._inspected(entry["Id"])
-                if self._volumes(sandbox) & self._ledger.read()["volumes"].keys():
-                    self._ledger.change(self.circling(sandbox), durable=False)
-        circle = self._circle(container)
+                self._circles.join(self._inspected(entry["Id"]))
+        circle = self._circles.of(kind, key)
         if circle is None:
             return running
-        return [entry for entry in running if self._circle(entry["Id"]) in {circle, None}]
-
-    def _circle(self, container: str) -> str | None:
-        """Return what the ledger calls a container's circle; None: nobody has noted it."""
-        record = self._ledger.get("containers", container)
-        return record.get("circle") if record else WORKSPACE_CIRCLE
-
-    def circling(self, found: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-        """Return the change of the ledger that puts a new container into a circle.
-
-        In a circle are those who may have each other's files open: one who has a volume, processes,
-        a network or shared memory with another can hand them to it, and that one to a third. They
-        stay open when who has handed them on is gone, so circles only grow.
-
-        Args:
-            found: the container, as the daemon describes it.
-        """
-        new = str(found.get("Id"))
-        volumes = self._volumes(found)
-        others = {new, *_joined(found.get("HostConfig") or {})}
-
-        def unite(data: dict[str, Any]) -> None:
-            containers, owned = data["containers"], data["volumes"]
-            near = [containers[full] for full in others if full in containers]
-            near += [owned[name] for name in volumes if name in owned]
-            old = {record["circle"] for record in near if "circle" in record}
-            circle = WORKSPACE_CIRCLE if WORKSPACE_CIRCLE in volumes | old else new
-            for record in [*containers.values(), *owned.values()]:
-                if record.get("circle") in old:
-                    record["circle"] = circle
-            for record in near:
-                record["circle"] = circle
-
-        return unite
-
-    def _volumes(self, found: dict[str, Any]) -> set[str]:
-        """Return what a container has mounted: names of volumes, and the workspace as one."""
-        top = self._workspace.host.rstrip("/")
-        sources = {
-            str(mount.get("Name") or mount.get("Source") or "")
-            for mount in found.get("Mounts") or []
-        } - {""}  # a tmpfs is its own
-        ours = f"{top}/"
-        volume = self._settings.workspace_volume
-        return {
-            WORKSPACE_CIRCLE
-            if source == volume or f"{source}/".startswith(ours) or ours.startswith(f"{source}/")
-            else source
-            for source in sources
-        }
+        near = {circle, None}
+        return [e for e in running if self._circles.of("containers", e["Id"]) in near]
 
     @property
     def _note(self) -> str:
@@ -429,18 +417,26 @@ class Starter:
             done: the daemon has answered. To ask again could block: it may wait for who is paused.
         """
         try:
-            mounted, held = self._noted()
+            path, held = self._noted()
         except FileNotFoundError:
             return
         except (OSError, ValueError):
-            mounted, held = "", {}
-        if held and not done:
-            # The daemon answers when it is done with that container.
+            path, held = "", {}
+        if held and path and not done:
             with contextlib.suppress(Denied, OSError):
-                self._inspected(mounted)
+                self._wait_for(path)
         if all([self._unpaused(*each) for each in held.items()]):  # noqa: C419 - each of them
             with contextlib.suppress(OSError):
                 os.unlink(self._note)
+
+    def _wait_for(self, path: str) -> None:
+        """Wait until the daemon is done with an object: it answers then, or it is gone."""
+        until = time.monotonic() + _REMOVAL
+        while time.monotonic() < until:
+            _, found = self._daemon.json("GET", path)
+            if ((found or {}).get("State") or {}).get("Status") != "removing":
+                return
+            time.sleep(_PAUSE)
 
     def _require_thawed(self, *, done: bool = False) -> None:
         self._thaw(done=done)
@@ -449,9 +445,10 @@ class Starter:
 
     def _noted(self) -> tuple[str, dict[str, Any]]:
         with open(self._note, encoding="utf-8") as file:
-            mounted, *held = json.load(file)
+            path, *held = json.load(file)
         # An older guard noted ids alone.
-        return str(mounted), held[0] if held and isinstance(held[0], dict) else dict.fromkeys(held)
+        path = path if path.startswith("/") else _path("containers", path)
+        return path, held[0] if held and isinstance(held[0], dict) else dict.fromkeys(held)
 
     def _unpaused(self, full: str, policy: dict[str, Any] | None) -> bool:
         try:
@@ -483,16 +480,14 @@ class Starter:
         )
 
 
+def _path(kind: str, key: str) -> str:
+    return f"/{kind}/{key}" + ("/json" if kind == "containers" else "")
+
+
 def _reached(found: dict[str, Any]) -> bool:
     """Whether somebody may change a container's files: it has run once, or has a volume."""
     state = found.get("State") or {}
     return bool(found.get("Mounts")) or not str(state.get("StartedAt")).startswith(_NEVER)
-
-
-def _joined(host: dict[str, Any]) -> set[str]:
-    """Return the ids of the containers whose processes, network or shared memory one has."""
-    modes = (str(host.get(key) or "") for key in ("PidMode", "NetworkMode", "IpcMode"))
-    return {mode.removeprefix("container:") for mode in modes if mode.startswith("container:")}
 
 
 def shares_with_another(host: dict[str, Any]) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from claudy.guard.removal import AUTO
+
 if TYPE_CHECKING:
     from claudy.guard.ledger import Ledger
 
@@ -58,6 +60,8 @@ def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
             host.pop("Mounts", None)
         if asked.get("RestartPolicy"):
             host["RestartPolicy"] = asked["RestartPolicy"]
+    if record.get(AUTO):
+        host["AutoRemove"] = True
     _show_health(found.get("State") or {})
     sources = record.get("sources") or {}
     found["Mounts"] = [_mount(mount, sources) for mount in found.get("Mounts") or []]

@@ -25,6 +25,7 @@ from claudy.guard.paths import Workspace
 from claudy.guard.policy import endpoints
 from claudy.guard.policy.references import is_image_ref
 from claudy.guard.refusal import Denied, invalid, missing, refused
+from claudy.guard.removal import Remover
 from claudy.guard.sessions import Sessions
 from claudy.guard.start import Starter
 from claudy.guard.target import parse
@@ -61,9 +62,10 @@ def make_services(settings: Settings) -> Services:
     )
     audit = Audit(settings.log)
     starter = Starter(daemon, ledger, workspace, settings, audit)
-    localhost = Localhost(daemon, ledger, settings, starter, audit)
+    remover = Remover(daemon, ledger, starter, audit)
+    localhost = Localhost(daemon, ledger, settings, starter, remover, audit)
     return Services(
-        settings, daemon, ledger, objects, workspace, starter, Sessions(), audit, localhost
+        settings, daemon, ledger, objects, workspace, starter, Sessions(), audit, localhost, remover
     )
 
 
@@ -71,6 +73,7 @@ def serve(listener: socket.socket, services: Services) -> None:
     """Accept connections for ever."""
     threading.stack_size(STACK)
     _recover(services)
+    services.remover.begin()
     services.localhost.begin()
     _Threads(listener, services).keep()
 

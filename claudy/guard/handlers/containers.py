@@ -93,14 +93,17 @@ def start(x: Exchange) -> None:
         with x.services.starter.mounting(container, start=True) as needed:
             answer = x.open_locked() if needed else None
     except (Denied, ClaudyError):
+        # As the daemon does when it can't start one; `docker run` waits for that.
+        x.services.remover.remove_unstarted(container)
         _, found = x.daemon.json("GET", f"/containers/{container}/json")
         if ((found or {}).get("HostConfig") or {}).get("AutoRemove"):
-            # As the daemon does when it can't start one; `docker run` waits for that.
             x.daemon.json("DELETE", f"/containers/{container}", [("v", "1")])
         raise
     if answer is None:
         x.client.answer(NOT_MODIFIED, b"", head=True)
         return
+    if answer.status >= BAD_REQUEST:
+        x.services.remover.remove_unstarted(container)
     _reply_started(x, answer)
 
 
@@ -128,7 +131,13 @@ def _reply_started(x: Exchange, answer: Answer) -> None:
 
 
 def restart(x: Exchange) -> None:
-    """Restart a container; in two steps where its bind sources must be looked at between."""
+    """Restart a container."""
+    with x.services.remover.keeping(x.refs["container"]):
+        _restart(x)
+
+
+def _restart(x: Exchange) -> None:
+    """Restart it; in two steps where its bind sources must be looked at between."""
     container, starter = x.refs["container"], x.services.starter
     _prepare(x)
     if starter.safe_by_itself or not starter.sources(container):
@@ -209,7 +218,12 @@ def rename(x: Exchange) -> None:
 
 def remove(x: Exchange) -> None:
     """Remove a container; its record stays until the next worker, ids never come back."""
-    waking(x)
+    container, services = x.refs["container"], x.services
+    with services.starter.removing("containers", container) as still:
+        if still and x.value("force") in {"", "0", "false"}:
+            services.remover.require_stopped(container)
+        answer = x.open_locked()
+    x.reply(answer)
 
 
 def prune(x: Exchange) -> None:

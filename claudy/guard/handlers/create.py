@@ -62,11 +62,12 @@ def create(x: Exchange) -> None:
     may_reach = may_reach or shares_with_another(host)
     if may_reach and not x.services.starter.safe_by_itself:
         host["RestartPolicy"] = {"Name": "no"}
+    taken_over = x.services.remover.take_over(host)
     published = _publish(x, body, host)
     _apply_budget(x, host)
     _pin_networks(x, body, str(host.get("NetworkMode") or ""))
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
-    record = {"asked": asked, "sources": plan.sources, **published}
+    record = {"asked": asked, "sources": plan.sources, **published, **taken_over}
     with counted(x), _copying(x, plan):
         require_budget(x, published.get("ports", 0))
         _make(x, body, query, version, record, set(plan.volumes))

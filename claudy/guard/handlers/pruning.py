@@ -29,8 +29,7 @@ def containers(x: Exchange) -> dict[str, Any]:
             filters, entry.get("Labels"), entry["Created"]
         ):
             continue
-        status, _ = x.daemon.json("DELETE", f"/containers/{entry['Id']}")
-        if status < BAD_REQUEST:
+        if x.services.remover.remove_stopped(entry["Id"]) < BAD_REQUEST:
             gone.append(entry["Id"])
             space += entry.get("SizeRw") or 0
     return {"ContainersDeleted": gone or None, "SpaceReclaimed": space}
@@ -50,10 +49,11 @@ def volumes(x: Exchange) -> dict[str, Any]:
             continue
         if not (named or record.get("anonymous")) or not _matches(filters, volume.get("Labels"), 0):
             continue
-        # Others may have gone in between, which took a while.
-        if not x.objects.volume_is_own(name):
-            continue
-        status, _ = x.daemon.json("DELETE", f"/volumes/{name}")
+        with x.services.starter.removing("volumes", name):
+            # Others may have gone in between, which took a while.
+            if not x.objects.volume_is_own(name):
+                continue
+            status, _ = x.daemon.json("DELETE", f"/volumes/{name}")
         if status < BAD_REQUEST:
             x.ledger.remove("volumes", name)
             gone.append(name)

@@ -117,7 +117,9 @@ def inspect_volume(x: Exchange) -> None:
 
 def remove_volume(x: Exchange) -> None:
     """Remove an owned volume."""
-    answer = x.open()
+    with x.services.starter.removing("volumes", x.refs["volume"]):
+        x.objects.volume(x.refs["volume"])  # the name could become another's until now
+        answer = x.open_locked()
     if answer.status < BAD_REQUEST:
         x.ledger.remove("volumes", x.refs["volume"])
     x.reply(answer)

@@ -1,0 +1,171 @@
+"""Removals by an engine that follows links where it removes directories (golang/go#52745).
+
+Whoever was handed a directory of a container or volume puts them there, and files of the host are
+deleted. So they stand still meanwhile (`Starter.removing`). Where `AutoRemove` is asked for, such
+an engine would remove the container by itself; the guard does it instead when the container has
+ended, as the daemon would: with its anonymous volumes, also after a start that fails, and not in
+the middle of a restart. What ends while there is no guard goes when the next one begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from claudy.errors import ClaudyError
+from claudy.guard.refusal import Denied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from claudy.guard.audit import Audit
+    from claudy.guard.daemon import Daemon
+    from claudy.guard.ledger import Ledger
+    from claudy.guard.start import Starter
+
+AUTO = "auto_remove"
+"""Key in a container's record: it is removed here when it ends."""
+CONFLICT = 409
+_OVER = {"exited", "dead"}
+_NEW_WORDS = (1, 44)
+_TRIES, _PAUSE = 5, 1.0
+_WITH_VOLUMES = (("v", "1"),)
+
+
+class Remover:
+    """Removes containers.
+
+    Args:
+        daemon: does it.
+        ledger: says which are removed when they end.
+        starter: holds others still.
+        audit: told what could not be removed.
+    """
+
+    def __init__(self, daemon: Daemon, ledger: Ledger, starter: Starter, audit: Audit) -> None:
+        self._daemon, self._ledger, self._starter, self._audit = daemon, ledger, starter, audit
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def begin(self) -> None:
+        """Start to remove what has ended, in a thread."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def take_over(self, host: dict[str, Any]) -> dict[str, Any]:
+        """Take the removal over from the daemon, if it does not do it safely.
+
+        Args:
+            host: `HostConfig` of a container that is to be created.
+
+        Returns:
+            What its record says of it.
+        """
+        policy = (host.get("RestartPolicy") or {}).get("Name")
+        if not host.get("AutoRemove") or policy not in {None, "", "no"}:
+            return {}  # not both: the daemon says so
+        if self._daemon.removes_safely:
+            return {}
+        host["AutoRemove"] = False
+        return {AUTO: True}
+
+    def is_taken_over(self, container: str) -> bool:
+        """Whether a container is removed here when it ends."""
+        return bool((self._ledger.get("containers", container) or {}).get(AUTO))
+
+    def ended(self, container: str) -> None:
+        """Remove a container soon if it is to be, and has ended."""
+        if self.is_taken_over(container):
+            self._ended.put(container)
+
+    def look_at_all(self) -> None:
+        """Remove what has ended unseen."""
+        for container in self._ledger.keys("containers"):
+            self.ended(container)
+
+    @contextlib.contextmanager
+    def keeping(self, container: str) -> Iterator[None]:
+        """Let a container end, and not go, as while it is restarted."""
+        if not self.is_taken_over(container):
+            yield
+            return
+        self._mark(container, auto=False)
+        try:
+            yield
+        finally:
+            self._mark(container, auto=True)
+            self.ended(container)
+
+    def remove_unstarted(self, container: str) -> None:
+        """Remove a container whose start has failed, if it goes when it ends."""
+        if self.is_taken_over(container):
+            self.remove_stopped(container, _WITH_VOLUMES)
+
+    def remove_stopped(self, container: str, query: tuple[tuple[str, str], ...] = ()) -> int:
+        """Remove a container that does not run.
+
+        Args:
+            container: its full id.
+            query: of the request.
+
+        Returns:
+            The daemon's status; 409 if it runs.
+        """
+        with self._starter.removing("containers", container) as still:
+            if still and self.state_of(container).get("Running"):
+                return CONFLICT
+            status, _ = self._daemon.json("DELETE", f"/containers/{container}", query)
+            return status
+
+    def require_stopped(self, container: str) -> None:
+        """Refuse to remove a container that runs, as the daemon does; it stands still just now.
+
+        Raises:
+            Denied: 409.
+        """
+        _, found = self._daemon.json("GET", f"/containers/{container}/json")
+        if not ((found or {}).get("State") or {}).get("Running"):
+            return
+        if self._daemon.newest >= _NEW_WORDS:
+            why = f'cannot remove container "{found["Name"]}": container is running'
+            raise Denied(CONFLICT, f"{why}: stop the container before removing or force remove")
+        why = f"You cannot remove a running container {container}"
+        raise Denied(
+            CONFLICT, f"{why}. Stop the container before attempting removal or force remove"
+        )
+
+    def state_of(self, container: str) -> dict[str, Any]:
+        """Return a container's state as the daemon describes it; empty: it is gone."""
+        _, found = self._daemon.json("GET", f"/containers/{container}/json")
+        return (found or {}).get("State") or {}
+
+    def _mark(self, container: str, *, auto: bool) -> None:
+        def step(data: dict[str, Any]) -> None:
+            record = data["containers"].get(container) or {"gone": 0}
+            if "gone" not in record:
+                record[AUTO] = auto
+
+        self._ledger.change(step)
+
+    def _run(self) -> None:
+        while True:
+            container = self._ended.get()
+            try:
+                self._remove_ended(container)
+            except Exception as error:  # noqa: BLE001 - a defect here must not end the work
+                self._audit.event(f"defect in removal: {type(error).__name__}: {error}")
+
+    def _remove_ended(self, container: str) -> None:
+        """Remove a container that has ended; not one that was never started, or runs again."""
+        for tried in range(1, _TRIES + 1):
+            try:
+                over = self.state_of(container).get("Status") in _OVER
+                if not over or not self.is_taken_over(container):
+                    return
+                why = f"status {self.remove_stopped(container, _WITH_VOLUMES)}"
+            except (Denied, ClaudyError, OSError) as error:
+                why = str(getattr(error, "message", error))
+            if tried == _TRIES:
+                self._audit.event(f"{container} could not be removed: {why}")
+            time.sleep(_PAUSE if tried > 1 else 0)
