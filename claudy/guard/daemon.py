@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import select
 import socket
 import threading
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
+from claudy.engine.removing import removes_safely
 from claudy.engine.wire import Response
 from claudy.guard.refusal import Denied
 from claudy.guard.splice import in_the_background, widen
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     Piece = bytes | list[memoryview]
 
 OLDEST, NEWEST = (1, 41), (1, 51)
-# Go follows links that are put where it removes directories (golang/go#52745), before about this.
-_GO = re.compile(r"go([0-9]+)\.([0-9]+)")
-_SAFE_GO = (1, 24)
 CONNECT_SECONDS = 5.0
 _PARTS = 1000  # sendmsg takes 1024
 _HANG_UP = select.POLLHUP | select.POLLERR
@@ -197,8 +194,7 @@ class Daemon:
             known = self._removes_safely
         if known is None:
             _, found = self.json("GET", "/version")
-            built = _GO.match(str((found or {}).get("GoVersion", "")))
-            known = built is not None and (int(built[1]), int(built[2])) >= _SAFE_GO
+            known = removes_safely(found or {})
             with self._lock:
                 self._removes_safely = known
         return known

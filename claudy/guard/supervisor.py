@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 ENDED = 77  # a worker's exit status when the sandbox is gone
 _MIN_LIFE = 1.0
+_HOPELESS = 10  # workers in a row that did not live that long
 _PAUSE = 0.2
 _FAREWELL = 5.0
 _FEW_CORES = 4
@@ -224,6 +225,7 @@ def _hold(listener: _socket.socket, place: Place, keeper: _Keeper) -> None:
 
 
 def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, place: Place) -> int:
+    failures = 0
     # Also again: workers that can't begin don't notice that the sandbox is gone.
     while place.is_taken():
         began = time.monotonic()
@@ -240,9 +242,24 @@ def _supervise(listener: _socket.socket, settings: Settings, keeper: _Keeper, pl
         keeper.child = 0
         if os.waitstatus_to_exitcode(status) == ENDED:
             break
-        if not keeper.stopping and time.monotonic() - began < _MIN_LIFE:
+        failures = failures + 1 if time.monotonic() - began < _MIN_LIFE else 0
+        if failures >= _HOPELESS:
+            _turn_away(listener)
+        if not keeper.stopping and failures:
             time.sleep(_PAUSE)
     return 0
+
+
+def _turn_away(listener: _socket.socket) -> None:
+    """Close the connections that wait: nobody comes to answer them."""
+    import select
+    import socket
+
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    with socket.socket(fileno=os.dup(listener.fileno())) as accepting:
+        while poll.poll(0):
+            accepting.accept()[0].close()
 
 
 def _be_worker(listener: _socket.socket, settings: Settings, supervisor: int, place: Place) -> None:

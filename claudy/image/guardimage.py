@@ -42,6 +42,7 @@ _MODULES = (
     "errors.py",
     "record.py",
     "engine/__init__.py",
+    "engine/removing.py",
     "engine/wire.py",
 )
 _LIBRARIES = ("h11", "h2", "hpack", "hyperframe")

@@ -323,22 +323,26 @@ def test_parts_of_the_project_are_not_mounted_by_doctor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "mode", "kind", "status"),
+    ("version", "go", "mode", "kind", "status"),
     [
-        ("20.10.24+dfsg1", "guard", "docker", "warn"),
-        ("24.0.9", "guard", "docker", "warn"),
-        ("25.0.1", "guard", "docker-desktop", "warn"),
-        ("25.0.2", "guard", "docker", "ok"),
-        ("29.1.0-rc.1", "guard", "docker", "ok"),
-        ("20.10.24", "host", "docker", "skip"),
-        ("5.4.2", "guard", "podman", "skip"),
-        ("dev", "guard", "docker", "skip"),
-        ("", "guard", "docker", "skip"),
+        ("20.10.24+dfsg1", "go1.19.8", "guard", "docker", "warn"),
+        ("24.0.9", "go1.24.4", "guard", "docker", "warn"),
+        ("25.0.1", "go1.24.4", "guard", "docker-desktop", "warn"),
+        ("25.0.2", "go1.24.4", "guard", "docker", "ok"),
+        ("27.3.1", "go1.22.7", "guard", "docker", "warn"),
+        ("27.3.1", "devel", "guard", "docker", "warn"),
+        ("27.3.1", None, "guard", "docker", "warn"),
+        ("29.1.0-rc.1", "go1.25rc1", "guard", "docker", "ok"),
+        ("20.10.24", "go1.19.8", "host", "docker", "skip"),
+        ("5.4.2", "go1.22.7", "guard", "podman", "skip"),
+        ("dev", "go1.24.4", "guard", "docker", "skip"),
+        ("", "go1.24.4", "guard", "docker", "skip"),
     ],
 )
-def test_known_holes(version: str, mode: str, kind: str, status: str) -> None:
-    outcome = patches.run(
-        context(facts={"version": version, "kind": kind}, settings={"docker": mode})
-    )
+def test_known_holes(version: str, go: str | None, mode: str, kind: str, status: str) -> None:
+    said = SimpleNamespace(call=lambda *_: {"GoVersion": go})
+    looked_at = context(facts={"version": version, "kind": kind}, settings={"docker": mode})
+    looked_at.engine = lambda: said  # type: ignore[method-assign, assignment, return-value]
+    outcome = patches.run(looked_at)
     assert outcome.status == status
     assert (outcome.finding is not None) == (status == "warn")
