@@ -55,4 +55,4 @@ def run(context: Context) -> Outcome:
     )
 
 
-CHECK = Check("patches", "Known holes of the engine", run, ("daemon",))
+CHECK = Check("patches", "Known engine holes", run, ("daemon",))
