@@ -122,9 +122,15 @@ class Ledger:
                 lambda data: [data["containers"].pop(key, None) for key in gone], durable=False
             )
 
-    def intend(self, kind: str, token: str) -> None:
-        """Write down that an object with this token label is about to be made."""
-        entry = {"kind": kind, "at": int(time.time())}
+    def intend(self, kind: str, token: str, /, **fields: Any) -> None:
+        """Write down that an object with this token label is about to be made.
+
+        Args:
+            kind: of the object.
+            token: its label.
+            fields: of its record.
+        """
+        entry = {"kind": kind, "at": int(time.time()), "fields": fields}
         self.change(lambda data: data["intents"].__setitem__(token, entry), durable=False)
 
     def settle(

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "docs" / "security.md"
 FILES = (
     "test_attacks_http.py", "test_attacks_create.py", "test_attacks_objects.py", "test_buildkit.py",
-    "test_attacks_files.py", "test_attacks_images.py", "test_attacks_later.py", "test_attacks_mounts.py",
+    "test_attacks_files.py", "test_attacks_images.py", "test_attacks_later.py", "test_attacks_mounts.py", "test_attacks_removal.py",
     "test_race.py", "test_faults.py", "test_faults_midway.py", "test_fuzz.py",
 )  # fmt: skip
 COLLECT = """

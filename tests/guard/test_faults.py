@@ -80,15 +80,30 @@ def test_worker_killed_in_a_stream(fresh: Guard) -> None:
 def test_object_made_just_before_the_guard_died_is_owned(fresh: Guard) -> None:
     assert fresh.ask("GET", "/_ping").status == 200  # it has recovered what was left before
     token = secrets.token_hex(16)
-    Ledger(str(fresh.ledger), fresh.name).intend("containers", token)
+    asked = {"Binds": ["/workspace:/w"]}
+    Ledger(str(fresh.ledger), fresh.name).intend("containers", token, asked=asked)
     body = {"Image": "busybox", "Labels": {TOKEN_LABEL: token, "claudy.test": "x"}}
     full = request(fresh.engine.socket, "POST", "/containers/create", body).json["Id"]
     assert fresh.ask("GET", f"/containers/{full}/json").status == 404
     kill_worker(fresh)
     while full not in fresh.owned()["containers"]:
         fresh.ask("GET", "/_ping")
-    assert fresh.ask("GET", f"/containers/{full}/json").status == 200
+    found = fresh.ask("GET", f"/containers/{full}/json")
+    assert found.json["HostConfig"]["Binds"] == asked["Binds"]
     assert not fresh.owned()["intents"]
+
+
+def test_what_ends_the_daemon_is_not_owned_then_either(fresh: Guard) -> None:
+    assert fresh.ask("GET", "/_ping").status == 200
+    token = secrets.token_hex(16)
+    Ledger(str(fresh.ledger), fresh.name).intend("containers", token)
+    labels = {TOKEN_LABEL: token, "claudy.test": "x"}
+    body = {"Image": "busybox", "Labels": labels, "Healthcheck": {"Test": ["CMD"]}}
+    full = request(fresh.engine.socket, "POST", "/containers/create", body).json["Id"]
+    kill_worker(fresh)
+    wait_for(lambda: not fresh.owned()["intents"], 20, "the next worker")
+    assert full not in fresh.owned()["containers"]
+    assert request(fresh.engine.socket, "GET", f"/containers/{full}/json").status == 404
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard import mounts, ports, strictjson
-from claudy.guard.handlers.making import marks, new_token
+from claudy.guard.handlers.making import ends_the_daemon, marks, new_token
 from claudy.guard.handlers.volumes import ensure_volume, workspace_volume
-from claudy.guard.policy.create import create_body, has_no_command
+from claudy.guard.policy.create import create_body
 from claudy.guard.policy.references import is_short_id, looks_like_id
 from claudy.guard.refusal import BAD_REQUEST, NOT_FOUND, Denied, refused
 from claudy.guard.start import shares_with_another
@@ -134,7 +134,7 @@ def _make(
     """Have the daemon create it, and record it."""
     token = new_token()
     body["Labels"] = {**(body.get("Labels") or {}), **marks(x.services.settings, token)}
-    x.ledger.intend("containers", token)
+    x.ledger.intend("containers", token, **record)
     # When the daemon breaks off here, the next worker finds out by the token whether it was made.
     answer = x.open(
         body=strictjson.dump(body),
@@ -152,7 +152,7 @@ def _make(
     _, found = x.daemon.json("GET", f"/containers/{made['Id']}/json")
     found = {"Id": made["Id"], **(found or {})}
     # An image has one, too. As long as it is nobody's, it can't be started.
-    if has_no_command((found.get("Config", {}).get("Healthcheck") or {}).get("Test")):
+    if ends_the_daemon(found):
         x.daemon.json("DELETE", f"/containers/{made['Id']}", [("v", "1")])
         x.ledger.drop_intent(token)
         raise refused("the image's health check has no command", "Give one: --health-cmd.")

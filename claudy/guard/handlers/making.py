@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claudy.guard.ledger import TOKEN_LABEL
+from claudy.guard.policy.create import has_no_command
 
 if TYPE_CHECKING:
     from claudy.guard.daemon import Daemon
@@ -31,6 +32,12 @@ def marks(settings: Settings, token: str) -> dict[str, str]:
     }
 
 
+def ends_the_daemon(found: dict[str, Any]) -> bool:
+    """Whether a container must not be started: its health check, or its image's, has no command."""
+    health = (found.get("Config") or {}).get("Healthcheck") or {}
+    return has_no_command(health.get("Test"))
+
+
 def recover(daemon: Daemon, ledger: Ledger, starter: Starter) -> None:
     """Give objects their owner that were made just before a guard died."""
     for token, intent in list(ledger.read()["intents"].items()):
@@ -46,7 +53,13 @@ def recover(daemon: Daemon, ledger: Ledger, starter: Starter) -> None:
                 ledger.settle(token, kind, entry["Name"], token=token)
             elif kind == "containers":
                 _, made = daemon.json("GET", f"/containers/{entry['Id']}/json")
-                ledger.settle(token, kind, entry["Id"], also=starter.circling(made or entry))
+                if ends_the_daemon(made or {}):
+                    daemon.json("DELETE", f"/containers/{entry['Id']}", [("v", "1")])
+                    ledger.drop_intent(token)
+                    continue
+                circling = starter.circling(made or entry)
+                fields = intent.get("fields") or {}
+                ledger.settle(token, kind, entry["Id"], also=circling, **fields)
             else:
                 ledger.settle(token, kind, entry["Id"])
         if not entries:
