@@ -32,6 +32,7 @@ CONFLICT = 409
 _OVER = {"exited", "dead"}
 _NEW_WORDS = (1, 44)
 _TRIES, _PAUSE = 5, 1.0
+_PATIENCE = 10.0  # as the daemon has it with one that it kills
 _WITH_VOLUMES = (("v", "1"),)
 
 
@@ -117,6 +118,18 @@ class Remover:
                 return CONFLICT
             status, _ = self._daemon.json("DELETE", f"/containers/{container}", query)
             return status
+
+    def end(self, container: str) -> None:
+        """Kill a container, if it runs.
+
+        Where somebody has its processes, it could not end while they stand still.
+        """
+        with self._starter.writing():
+            self._daemon.json("POST", f"/containers/{container}/kill")
+        path, query = f"/containers/{container}/wait", [("condition", "not-running")]
+        with self._daemon.open("POST", path, query) as answer, contextlib.suppress(OSError):
+            answer.sock.settimeout(_PATIENCE)
+            answer.response.read()
 
     def require_stopped(self, container: str) -> None:
         """Refuse to remove a container that runs, as the daemon does; it stands still just now.

@@ -131,6 +131,15 @@ def test_what_is_removed_when_it_ends(guard: Guard) -> None:
     assert request(guard.engine.socket, "GET", f"/volumes/{name}").status == 404
 
 
+def test_paused_ones_are_removed_by_force(guard: Guard) -> None:
+    full = started(guard, "echo ready; exec sleep 1000")
+    near = started(guard, "echo ready; exec sleep 1000", PidMode=f"container:{full}")
+    guard.cli("pause", full)
+    assert "running" not in guard.cli("rm", "-f", full).stderr
+    assert guard.ask("GET", f"/containers/{full}/json").status == 404
+    guard.cli("rm", "-f", near)
+
+
 def test_what_can_not_be_started_is_removed(guard: Guard) -> None:
     made = guard.create({"AutoRemove": True}, Cmd=["/missing"])
     full = str(made.json["Id"])

@@ -7,10 +7,12 @@ import secrets
 import socket
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.engines.shell import wait_for
 from tests.guard.raw import request
 
 if TYPE_CHECKING:
@@ -160,6 +162,8 @@ def test_nothing_stands_still_afterwards(guard: Guard, untouched: Host, run_labe
     (guard.project / "calm").mkdir(exist_ok=True)
     with swapping(guard, "container", run_label):
         guard.cli("run", "--rm", "-v", "/workspace/calm:/d", "busybox", "true")
-        listed_now = request(guard.engine.socket, "GET", "/containers/json").json
-        assert {entry["State"] for entry in listed_now} == {"running"}
-        assert untouched.container in {entry["Id"] for entry in listed_now}
+        listed = partial(request, guard.engine.socket, "GET", "/containers/json")
+        # The engine may have told of the end before that was over.
+        running = {"running"}
+        wait_for(lambda: {entry["State"] for entry in listed().json} == running, 5, "the end of it")
+        assert untouched.container in {entry["Id"] for entry in listed().json}

@@ -219,10 +219,14 @@ def rename(x: Exchange) -> None:
 def remove(x: Exchange) -> None:
     """Remove a container; its record stays until the next worker, ids never come back."""
     container, services = x.refs["container"], x.services
-    with services.starter.removing("containers", container) as still:
-        if still and x.value("force") in {"", "0", "false"}:
-            services.remover.require_stopped(container)
-        answer = x.open_locked()
+    with contextlib.ExitStack() as kept:
+        if x.value("force") == "1" and not x.daemon.removes_safely:
+            kept.enter_context(services.remover.keeping(container))
+            services.remover.end(container)
+        with services.starter.removing("containers", container) as still:
+            if still:
+                services.remover.require_stopped(container)
+            answer = x.open_locked()
     x.reply(answer)
 
 
