@@ -19,7 +19,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
-        self._builds: OrderedDict[str, None] = OrderedDict()
+        self._builds: OrderedDict[str, str] = OrderedDict()
+        self._refused: OrderedDict[str, str] = OrderedDict()
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
@@ -41,14 +42,29 @@ class Sessions:
         with self._changed:
             return self._changed.wait_for(lambda: self._open[session] > 0, _WAIT)
 
-    def add_build(self, ref: str) -> None:
-        """Know a build."""
+    def add_build(self, ref: str, session: str) -> None:
+        """Know a build, and the session that it uses."""
         with self._changed:
-            self._builds[ref] = None
-            while len(self._builds) > _KEPT_BUILDS:
-                self._builds.popitem(last=False)
+            _keep(self._builds, ref, session)
+
+    def refuse(self, session: str, reason: str) -> None:
+        """Know why a session is ended here, which the daemon does not."""
+        with self._changed:
+            _keep(self._refused, session, reason)
+
+    def reason(self, ref: str) -> str:
+        """Return why the session of a build was ended here; empty: it was not."""
+        with self._changed:
+            return self._refused.get(self._builds.get(ref, ""), "")
 
     def knows_build(self, ref: str) -> bool:
         """Whether a build was begun here."""
         with self._changed:
             return ref in self._builds
+
+
+def _keep(found: OrderedDict[str, str], key: str, value: str) -> None:
+    """Keep a value, and not too many of them."""
+    found[key] = value
+    while len(found) > _KEPT_BUILDS:
+        found.popitem(last=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from claudy.guard.buildkit import policy
+from claudy.guard.buildkit.dockerfile import has_no_stage
 from claudy.guard.buildkit.wire import decode, encode
 from claudy.guard.refusal import Denied
 from tests.guard import buildclient
@@ -250,7 +251,7 @@ def test_contexts_of_the_client() -> None:
     }
     for attributes in (contexts, {"contextkey": "other"}):
         message = encode({**GOOD, "FrontendAttrs": attributes}, policy.SOLVE_REQUEST)
-        policy.solve(message, NAMESPACE, OLD)
+        policy.solve(message, NAMESPACE, policy.STAGES_API)
 
 
 def test_cache_mounts_are_the_projects_own() -> None:
@@ -418,6 +419,72 @@ def test_files_outside_of_the_context(guard: Guard, packets: list[bytes], pieces
     assert buildclient.build(guard.socket, harmless, pieces=pieces).status == 0
 
 
+NO_STAGE = {
+    "ARG": b"ARG x",
+    "in small letters, behind comments": b"# escape=`\r\n\n \targ x=1\r\n",
+    "a mark first": b"\xef\xbb\xbfARG x\n",
+    "FROM in its second line": b"ARG x=\\\nFROM busybox\n",
+    "behind a comment and nothing": b"ARG x=\\\n# no\n\nFROM busybox\n",
+    "by another sign": b"# escape=`\nARG x=` \nFROM busybox\n",
+    "a wide space first": "\u3000ARG x\n\u00a0# FROM y\n".encode(),
+}
+STAGE = {
+    "FROM": b"FROM busybox",
+    "after ARG": b"ARG x=1\nfrom busybox\nARG y\n",
+    "after ARG in two lines": b"ARG x=1 \\\n  y=2\nFROM busybox\n",
+    "nothing": b"",
+    "no Dockerfile": b"node_modules\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "found"), [(d, True) for d in NO_STAGE.values()] + [(d, False) for d in STAGE.values()]
+)
+def test_dockerfiles_that_have_no_stage(data: bytes, found: bool) -> None:
+    assert has_no_stage(data) is found
+
+
+@pytest.mark.parametrize("pieces", [lambda m: [m], byte_by_byte], ids=["whole", "in bytes"])
+@pytest.mark.parametrize("data", NO_STAGE.values(), ids=NO_STAGE)
+@pytest.mark.usefixtures("untouched")
+def test_dockerfile_without_a_stage(guard: Guard, data: bytes, pieces: Any) -> None:
+    """BuildKit before 0.15 ends with it, and the host's containers too."""
+    assert buildclient.build(guard.socket, [], data, pieces).status != 0
+    good = buildclient.build(guard.socket, [], STAGE["after ARG"], pieces)
+    assert good.status == 0, good
+
+
+def newer(guard: Guard) -> bool:
+    """Whether the engine survives a Dockerfile without a stage, and says something else of it."""
+    version = guard.ask("GET", "/version").json["ApiVersion"]
+    return tuple(map(int, version.split("."))) >= policy.STAGES_API
+
+
+@pytest.mark.usefixtures("untouched")
+def test_dockerfile_without_a_stage_by_cli(guard: Guard) -> None:
+    done = guard.cli("build", "-", input="ARG x\n", check=False, **ON)
+    assert done.returncode != 0
+    assert "FROM" in done.stderr or newer(guard)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"dockerfilekey": "context"},
+        {"dockerfilekey": ""},
+        {"context": "http://buildkit-session/abc"},
+        {"contextkey": "other", "other": "http://buildkit-session/abc"},
+    ],
+)
+def test_dockerfiles_that_are_not_looked_at(attributes: dict[str, str]) -> None:
+    message = encode({**GOOD, "FrontendAttrs": attributes}, policy.SOLVE_REQUEST)
+    with pytest.raises(Denied):
+        policy.solve(message, NAMESPACE, OLD)
+    bridge = encode({"FrontendOpt": attributes}, policy.BRIDGE_REQUEST)
+    with pytest.raises(Denied):
+        policy.bridge_solve(bridge, NAMESPACE, OLD)
+
+
 def test_compressed_files(guard: Guard) -> None:
     """What can't be looked at is not passed on."""
     packet = gzip.compress(buildclient.stat("..", buildclient.DIRECTORY | 0o711))
@@ -523,6 +590,7 @@ def test_hosts_of_steps_are_not_the_hosts_alone() -> None:
 
 
 def test_archive_of_a_context(guard: Guard) -> None:
+    """Where the engine survives what could be in it."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name, text in {"Dockerfile": "FROM busybox\nCOPY f /f\n", "f": "sent"}.items():
@@ -532,6 +600,10 @@ def test_archive_of_a_context(guard: Guard) -> None:
     command = [newest_cli(), "build", "-t", "guard-test-sent:1", "-"]
     env = {**guard.environment, **ON["env"]}
     done = subprocess.run(command, input=data.getvalue(), env=env, capture_output=True, check=False)
+    if not newer(guard):
+        assert done.returncode != 0
+        assert b"DOCKER_BUILDKIT=0" in done.stderr
+        return
     assert done.returncode == 0, done.stderr
     assert guard.cli("run", "--rm", "guard-test-sent:1", "cat", "/f").stdout == "sent"
     guard.cli("rmi", "guard-test-sent:1")

@@ -4,7 +4,8 @@ A client answers the daemon's call `FileSync/DiffCopy` with the names, modes and
 and the daemon writes them as root into a directory of its own. Before fsutil 30cd4fc5d911 (BuildKit
 0.31.2) it takes the name `..`, too: that directory can be replaced by a link to anywhere, and what
 is built then has the host's files. So names are checked here, whatever the engine. A name after the
-end of the names ends the daemon of every version, and with it the host's containers.
+end of the names ends the daemon of every version, and with it the host's containers; some are ended
+by a Dockerfile, too (`claudy.guard.buildkit.dockerfile`).
 
 The connection is HTTP/2 with the daemon as its client. Frames go on as they are, each when what it
 completes has been looked at.
@@ -18,6 +19,7 @@ import hpack
 import hyperframe.exceptions
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, HeadersFrame, PushPromiseFrame
 
+from claudy.guard.buildkit.dockerfile import has_no_stage
 from claudy.guard.buildkit.wire import MESSAGE, NUMBER, RAW, Slot, decode
 from claudy.guard.refusal import invalid, refused
 
@@ -30,6 +32,9 @@ MAX_MESSAGE = 1 << 24
 _HEAD = 9  # bytes of a frame's head
 _PREFIX = 5  # compression flag and length of a gRPC message
 _FILES = "/moby.filesync.v1.FileSync/"
+_DOCKERFILE = b"dockerfile"
+_LONGEST = 1 << 22
+_DATA = 2  # type of a packet with a part of a file; one without a part ends it
 _LINK, _DEVICE = 1 << 27, 1 << 26  # Go's os.ModeSymlink and os.ModeDevice
 _KIND = (1 << 32) - 1  # the daemon takes as many bits of a packet's type; a name has none of them
 _PAIR: Table = {1: Slot("key", RAW), 2: Slot("value", RAW)}
@@ -57,11 +62,15 @@ _PACKET: Table = {
 class Reader:
     """Reads a session along.
 
+    Args:
+        stages: every Dockerfile has to have a stage.
+
     Both methods take what has arrived and return what may go on, which may be nothing yet. They
     raise Denied where the connection has to end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stages: bool = False) -> None:
+        self._stages = stages
         self._preface = PREFACE
         self._asked, self._said = bytearray(), bytearray()
         self._headers = hpack.Decoder()
@@ -73,6 +82,8 @@ class Reader:
         """Streams that carry files, with the part of a message that is there."""
         self._named: set[int] = set()
         """Those of them whose names have ended."""
+        self._dockerfiles: dict[int, dict[int, bytearray]] = {}
+        """Those with Dockerfiles, with what there is of each, by its number."""
 
     def from_daemon(self, data: bytes) -> bytes:
         """Learn which streams carry files."""
@@ -106,9 +117,11 @@ class Reader:
         if stream <= self._last:
             return  # trailers
         self._last = stream
-        path = next((value for name, value, *_ in fields if name == b":path"), b"")
-        if path.decode("latin-1").startswith(_FILES):
+        said = {bytes(name): bytes(value) for name, value, *_ in fields}
+        if said.get(b":path", b"").decode("latin-1").startswith(_FILES):
             self._messages[stream] = bytearray()
+            if self._stages and said.get(b"dir-name", _DOCKERFILE) == _DOCKERFILE:
+                self._dockerfiles[stream] = {}
 
     def from_client(self, data: bytes) -> bytes:
         """Look at the files."""
@@ -140,7 +153,20 @@ class Reader:
                 if "stat" not in packet:
                     self._named.add(stream)
             require_harmless(packet)
+            if stream in self._dockerfiles and packet.get("type", 0) & _KIND == _DATA:
+                self._read(self._dockerfiles[stream], packet)
             del held[: _PREFIX + size]
+
+    @staticmethod
+    def _read(files: dict[int, bytearray], packet: dict[str, Any]) -> None:
+        """Look at a Dockerfile when it is whole; the daemon does not read it before."""
+        number, part = packet.get("ID", 0), packet.get("data", b"")
+        content = files.setdefault(number, bytearray())
+        content += part
+        if sum(map(len, files.values())) > _LONGEST:
+            raise refused("the Dockerfile is too large")
+        if not part and has_no_stage(bytes(files.pop(number))):
+            raise refused("a Dockerfile without FROM would end this engine", "Begin with FROM.")
 
 
 def _take(buffer: bytearray, passed: bytearray) -> Frame | None:

@@ -28,7 +28,8 @@ MAX_STREAMS = 256
 PARKED_MS = 20
 PREFIX = 5  # compression flag and length of a gRPC message
 OK_STATUS, UNIMPLEMENTED, DENIED_STATUS = 0, 12, 7
-_PASSED = {"grpc-timeout", "buildkit-controlapi-buildid"}
+BUILD = "buildkit-controlapi-buildid"
+_PASSED = {"grpc-timeout", BUILD}
 _HIDDEN = {":status", "date"}
 
 
@@ -69,6 +70,8 @@ class Mediator:
         check: returns the message to forward, sets `call.finish`; raises Denied or NotYet.
             LookupError means that the call is not offered.
         refusal: told about what is refused.
+        reason: returns why a build fails where the daemon can't know it, by the build's ref; empty:
+            it does.
     """
 
     def __init__(
@@ -77,13 +80,14 @@ class Mediator:
         daemon: socket.socket,
         check: Callable[[Call, bytes], bytes],
         refusal: Callable[[str, Denied], None],
+        reason: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._sockets = {"down": client, "up": daemon}
         server = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         asker = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
         self._down = h2.connection.H2Connection(server)
         self._up = h2.connection.H2Connection(asker)
-        self._check, self._refusal = check, refusal
+        self._check, self._refusal, self._reason = check, refusal, reason
         self._calls: dict[int, Call] = {}
         self._parked: list[int] = []
         self._refused: dict[str, str] = {}
@@ -269,6 +273,11 @@ class Mediator:
 
     def _end(self, stream: int, call: Call) -> None:
         good = dict(call.trailers or []).get("grpc-status") == "0"
+        build = call.begins or call.headers.get(BUILD, "")
+        if not good and (reason := self._reason(build)):
+            self._by_upstream.pop(call.upstream, None)
+            self._fail(stream, DENIED_STATUS, reason)
+            return
         if call.finish is not None:
             if good:
                 try:

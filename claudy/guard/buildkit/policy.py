@@ -87,6 +87,8 @@ _DENY, _REGEX = 1, 2
 # CVE-2026-33748: before BuildKit 0.28.1 the directory of a repository that `ADD` names may be a
 # link to the host. Docker 29.4 has it mended; API 1.55 is the first that only such engines speak.
 MENDED_API = (1, 55)
+# BuildKit 0.15 or later, which survives a Dockerfile without a stage: Docker 27.2.
+STAGES_API = (1, 47)
 NO_SUBDIRECTORIES = encode(
     {
         "version": 1,
@@ -201,9 +203,8 @@ def solve(data: bytes, namespace: str, api: tuple[int, int], *, own_steps: bool 
     _frontend(message.get("Frontend", ""))
     _no_exported_cache(message.get("Cache", {}))
     message.get("Cache", {}).pop("Imports", None)
-    message["FrontendAttrs"] = _options(
-        message.get("FrontendAttrs", {}), namespace, own_steps=own_steps
-    )
+    options = message.get("FrontendAttrs", {})
+    message["FrontendAttrs"] = _options(options, namespace, api, own_steps=own_steps)
     names: list[str] = []
     if message.get("Exporter"):
         message["ExporterAttrs"] = _exporter(
@@ -225,7 +226,9 @@ def ref_of(data: bytes) -> str:
     return ref if REF.fullmatch(ref) else ""
 
 
-def bridge_solve(data: bytes, namespace: str, *, own_steps: bool = True) -> bytes:
+def bridge_solve(
+    data: bytes, namespace: str, api: tuple[int, int], *, own_steps: bool = True
+) -> bytes:
     """Check an LLBBridge.Solve and return it; as `solve`.
 
     Raises:
@@ -236,9 +239,8 @@ def bridge_solve(data: bytes, namespace: str, *, own_steps: bool = True) -> byte
     _frontend(message.get("Frontend", ""))
     message.pop("ExporterAttr", None)
     message.pop("CacheImports", None)
-    message["FrontendOpt"] = _options(
-        message.get("FrontendOpt", {}), namespace, own_steps=own_steps
-    )
+    options = message.get("FrontendOpt", {})
+    message["FrontendOpt"] = _options(options, namespace, api, own_steps=own_steps)
     return encode(message, BRIDGE_REQUEST)
 
 
@@ -295,12 +297,14 @@ def _frontend(name: str) -> None:
 
 
 def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to bottom
-    options: dict[str, str], namespace: str, *, own_steps: bool
+    options: dict[str, str], namespace: str, api: tuple[int, int], *, own_steps: bool
 ) -> dict[str, str]:
     """Return frontend options; cache mounts become the project's own, the frontend the engine's."""
     # What an imported cache says of a step becomes the engine's own, also for the host's builds.
     options = {name: value for name, value in options.items() if name not in _IMPORTS}
     _require_local(options)
+    if api < STAGES_API:
+        _require_read_along(options)
     for name, value in options.items():
         if name == "force-network-mode":
             if value not in _NETWORKS:
@@ -328,6 +332,17 @@ def _options(  # noqa: C901, PLR0912 - one branch a kind of option, read top to 
         hosts = [f"{_OWN_STEPS}{namespace}={_LOOPBACK}", options.get("add-hosts", "")]
         options["add-hosts"] = ",".join(filter(None, hosts))
     return options
+
+
+def _require_read_along(options: dict[str, str]) -> None:
+    """Refuse a Dockerfile that comes another way than the one where it is looked at."""
+    if options.get("dockerfilekey", "dockerfile") != "dockerfile":
+        raise refused("a Dockerfile from another directory is not allowed", "Use docker build -f.")
+    if options.get(options.get("contextkey", "context"), ""):
+        raise refused(
+            "an archive as the build context is not allowed on this engine",
+            "Unpack it and build there, or set DOCKER_BUILDKIT=0.",
+        )
 
 
 def _require_local(options: dict[str, str]) -> None:

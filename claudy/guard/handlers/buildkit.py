@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from claudy.digest import sha256
 from claudy.guard.handlers import tags
-from claudy.guard.refusal import invalid, refused
+from claudy.guard.refusal import Denied, invalid, refused
 from claudy.guard.relay import relay
 
 if TYPE_CHECKING:
     from claudy.guard.buildkit.mediator import Call
     from claudy.guard.exchange import Exchange
-    from claudy.guard.refusal import Denied
 
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "h2c"}
 _EXPOSE = "x-docker-expose-session-"
@@ -60,18 +59,23 @@ def session(x: Exchange) -> None:
         return
     # Only builds need HTTP/2 and these tables.
     from claudy.guard.buildkit.filesync import Reader
+    from claudy.guard.buildkit.policy import STAGES_API
 
-    reader = Reader()
+    reader = Reader(stages=x.daemon.offered < STAGES_API)
     with x.services.sessions.held(uuid), answer:
         x.client.send_head(101, _UPGRADE)
         _, first = answer.response.take()
-        relay(
-            x.client.sock,
-            answer.sock,
-            to_client=first,
-            to_daemon=x.client.early_bytes(),
-            looks=(reader.from_daemon, reader.from_client),
-        )
+        try:
+            relay(
+                x.client.sock,
+                answer.sock,
+                to_client=first,
+                to_daemon=x.client.early_bytes(),
+                looks=(reader.from_daemon, reader.from_client),
+            )
+        except Denied as denied:
+            x.services.sessions.refuse(uuid, denied.message)
+            raise
 
 
 def grpc(x: Exchange) -> None:
@@ -90,7 +94,8 @@ def grpc(x: Exchange) -> None:
         x.client.send_head(101, _UPGRADE)
         _, first = answer.response.take()
         build = _Builds(x)
-        mediator = Mediator(x.client.sock, answer.sock, build.check, build.refusal)
+        reason = x.services.sessions.reason
+        mediator = Mediator(x.client.sock, answer.sock, build.check, build.refusal, reason)
         mediator.run(first_down=x.client.early_bytes(), first_up=first)
 
 
@@ -116,11 +121,11 @@ class _Builds:
             NotYet: its build is not begun.
         """
         from claudy.guard.buildkit import policy
-        from claudy.guard.buildkit.mediator import NotYet
+        from claudy.guard.buildkit.mediator import BUILD, NotYet
 
         if call.path not in policy.CALLS:
             raise LookupError(call.path)
-        build = call.headers.get("buildkit-controlapi-buildid", "")
+        build = call.headers.get(BUILD, "")
         sessions = self._x.services.sessions
         if build and not sessions.knows_build(build):
             if not policy.REF.fullmatch(build):
@@ -130,7 +135,8 @@ class _Builds:
         if call.path == policy.SOLVE:
             return self._solve(call, data)
         if call.path == policy.BRIDGE_SOLVE:
-            return policy.bridge_solve(data, self._namespace, own_steps=self._own_steps)
+            api = self._x.daemon.offered
+            return policy.bridge_solve(data, self._namespace, api, own_steps=self._own_steps)
         if call.path in policy.EMPTY:
             return b""
         if call.path.endswith("/Status"):
@@ -154,7 +160,7 @@ class _Builds:
             raise refused("the build names a session of another client", "Build again.")
         names = [tags.normalised(name) for name in wanted.names]
         before = tags.all_images(x)
-        x.services.sessions.add_build(wanted.ref)
+        x.services.sessions.add_build(wanted.ref, wanted.session)
 
         def finish(answer: bytes) -> None:
             response = decode(answer, policy.SOLVE_RESPONSE).get("ExporterResponse", {})
