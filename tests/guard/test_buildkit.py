@@ -118,6 +118,11 @@ def test_error_of_a_long_dockerfile(guard: Guard) -> None:
     assert "exit code: 9" in done.stderr.splitlines()[-1]
 
 
+def test_error_that_ends_with_a_space(guard: Guard) -> None:
+    done = guard.cli("build", "-", input="FROM busybox\nSTOPSIGNAL $$\n", check=False, **ON)
+    assert "nvalid signal" in done.stderr, done.stderr
+
+
 def test_build_to_a_directory(guard: Guard) -> None:
     guard.cli(
         "buildx",
