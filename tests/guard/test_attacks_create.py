@@ -204,7 +204,34 @@ COMMANDS: dict[str, list[str]] = {
     "blkio": ["--blkio-weight-device", "/dev/null:100"],
     "label": ["--label", "claudy.project=x"],
     "relabel": ["-v", "/workspace:/x:z"],
+    "relabel private": ["-v", "/workspace:/x:Z"],
     "volume of the host": ["-v", "{volume}:/x"],
+    "all capabilities": ["--cap-add", "ALL"],
+    "label disable": ["--security-opt", "label=disable"],
+    "network namespace by path": ["--network", "ns:/proc/1/ns/net"],
+    "ipc of a host container": ["--ipc", "container:{host}"],
+    "network of the sandbox": ["--network", "container:{sandbox}"],
+    "volumes of the sandbox": ["--volumes-from", "{sandbox}"],
+    "real-time period": ["--cpu-rt-period", "1000"],
+    "real-time runtime": ["--cpu-rt-runtime", "1000"],
+    "port on another address": ["-p", "192.0.2.1:8080:80"],
+    "low range of ports": ["-p", "80-85:80-85"],
+    "dots over the workspace": ["-v", "/workspace/../..:/x"],
+    "dots over the host path": ["-v", "{project}/../..:/x"],
+    "neighbour of the workspace": ["-v", "/workspace-evil:/x"],
+    "link at the end": ["-v", "/workspace/link:/x"],
+    "link in the middle": ["-v", "/workspace/link/etc:/x"],
+    "directory of the guard": ["-v", "{guard}:/x"],
+    "ledger": ["-v", "{guard}/ledger:/x"],
+    "daemon's socket": ["-v", "{upstream}:/x"],
+    "mount of a link": ["--mount", "type=bind,src=/workspace/link,dst=/x"],
+    "mount with dots": ["--mount", "type=bind,src=/workspace/..,dst=/x"],
+    "mount of the host's volume": ["--mount", "type=volume,src={volume},dst=/x"],
+    "mount with a driver": ["--mount", "type=volume,src=n,dst=/x,volume-driver=nfs"],
+    "mount subpath": ["--mount", "type=volume,src=n,dst=/x,volume-subpath=../.."],
+    "named pipe": ["--mount", "type=npipe,src=//./pipe/docker_engine,dst=/x"],
+    "cluster volume": ["--mount", "type=cluster,src=x,dst=/x"],
+    "name that is a short id": ["--name", "abcdefabcdef"],
 }
 
 
@@ -280,6 +307,30 @@ def test_name_that_is_taken_does_not_tell_by_whom(guard: Guard, untouched: Host)
     )
     assert answer.status == 409
     assert untouched.container not in answer.message
+
+
+def test_command_with_a_name_that_is_taken(guard: Guard, untouched: Host) -> None:
+    for words in (["create", "--name"], ["run", "-d", "--name"]):
+        done = guard.cli(*words, untouched.container_name, "busybox", check=False)
+        assert "Conflict" in done.stderr
+        assert untouched.container not in done.stderr
+    full = guard.create().json["Id"]
+    for name in (untouched.container_name, untouched.container[:4], untouched.container[:12]):
+        done = guard.cli("rename", full, name, check=False)
+        assert done.returncode != 0
+        assert untouched.container not in done.stderr
+    guard.cli("rm", full)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_command_always_becomes_on_failure(guard: Guard) -> None:
+    full = guard.cli("create", "--restart", "always", "busybox", "true").stdout.strip()
+    for words in ([], ["always"], ["unless-stopped"]):
+        if words:
+            guard.cli("update", "--restart", *words, full)
+        found = json.loads(guard.engine.cli("inspect", full).stdout)[0]
+        assert found["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"
+    guard.cli("rm", full)
 
 
 @pytest.mark.usefixtures("untouched")

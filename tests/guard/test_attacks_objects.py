@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -117,7 +117,12 @@ COMMANDS = {
     "secret ls": ["secret", "ls"],
     "plugin install": ["plugin", "install", "--grant-all-permissions", "x/y"],
     "login": ["login", "-u", "a", "-p", "b", "127.0.0.1:1"],
-    "checkpoint": ["container", "ls", "--filter", "nosuch=1"],
+    "unknown filter": ["container", "ls", "--filter", "nosuch=1"],
+    "list before it": ["container", "ls", "--filter", "before={c}"],
+    "list since it": ["container", "ls", "--filter", "since={c}"],
+    "start": ["start", "{c}"],
+    "unpause": ["unpause", "{c}"],
+    "cp in": ["cp", "/etc/hostname", "{c}:/"],
     "import from an address": ["import", "http://169.254.169.254/latest"],
     "macvlan": ["network", "create", "-d", "macvlan", "-o", "parent=eth0", "mv"],
     "ipvlan": ["network", "create", "-d", "ipvlan", "iv"],
@@ -162,6 +167,117 @@ def test_command(guard: Guard, untouched: Host, words: list[str]) -> None:
     done = guard.cli(*filled, input="FROM busybox\n", check=False, timeout=60)
     assert done.returncode != 0, done.stdout
     assert "hunter2" not in done.stdout
+
+
+HOST_DEVICE = {"type": "none", "o": "bind", "device": "/"}
+# The same as raw requests, and what has no command of its own.
+RAW: dict[str, tuple[str, dict[str, Any] | None]] = {
+    "connect": ("POST /networks/bridge/connect", {"Container": "{c}"}),
+    "connect to its network": ("POST /networks/{n}/connect", {"Container": "{own}"}),
+    "disconnect": ("POST /networks/{n}/disconnect", {"Container": "{c}", "Force": True}),
+    "disconnect from the bridge": ("POST /networks/bridge/disconnect", {"Container": "{c}"}),
+    "network inspect": ("GET /networks/{n}", None),
+    "network rm": ("DELETE /networks/{n}", None),
+    "volume inspect": ("GET /volumes/{v}", None),
+    "volume rm": ("DELETE /volumes/{v}?force=1", None),
+    "push": ("POST /images/{t}/push", {}),
+    "macvlan": ("POST /networks/create", {"Name": "mv", "Driver": "macvlan", "Options": {"parent": "eth0"}}),
+    "ipvlan": ("POST /networks/create", {"Name": "iv", "Driver": "ipvlan"}),
+    "overlay": ("POST /networks/create", {"Name": "ov", "Driver": "overlay"}),
+    "host network": ("POST /networks/create", {"Name": "hn", "Driver": "host"}),
+    "bridge name": ("POST /networks/create", {"Name": "bn", "Options": {"com.docker.network.bridge.name": "docker0"}}),
+    "bridge name in capitals": ("POST /networks/create", {"Name": "bn", "options": {"com.docker.network.bridge.name": "docker0"}}),
+    "address of a bridge": ("POST /networks/create", {"Name": "ba", "Options": {"com.docker.network.bridge.host_binding_ipv4": "0.0.0.0"}}),  # noqa: S104
+    "public subnet": ("POST /networks/create", {"Name": "ps", "IPAM": {"Config": [{"Subnet": "8.8.8.0/24"}]}}),
+    "wide subnet": ("POST /networks/create", {"Name": "ws", "IPAM": {"Config": [{"Subnet": "0.0.0.0/0"}]}}),
+    "ipam driver": ("POST /networks/create", {"Name": "id", "IPAM": {"Driver": "x"}}),
+    "ipam options": ("POST /networks/create", {"Name": "io", "IPAM": {"Options": {"a": "b"}}}),
+    "config only": ("POST /networks/create", {"Name": "co", "ConfigOnly": True}),
+    "config from": ("POST /networks/create", {"Name": "cf", "ConfigFrom": {"Network": "{n}"}}),
+    "ingress": ("POST /networks/create", {"Name": "in", "Ingress": True}),
+    "swarm scope": ("POST /networks/create", {"Name": "ss", "Scope": "swarm"}),
+    "network with an id for a name": ("POST /networks/create", {"Name": "abcdefabcdef"}),
+    "network with claudy's label": ("POST /networks/create", {"Name": "cl", "Labels": {"claudy.project": "x"}}),
+    "volume of root": ("POST /volumes/create", {"Name": "vr", "DriverOpts": HOST_DEVICE}),
+    "volume of a disk": ("POST /volumes/create", {"Name": "vd", "DriverOpts": {"type": "ext4", "device": "/dev/vda"}}),
+    "volume of nfs": ("POST /volumes/create", {"Name": "vn", "DriverOpts": {"type": "nfs", "o": "addr=127.0.0.1", "device": ":/"}}),
+    "volume of overlay": ("POST /volumes/create", {"Name": "vo", "DriverOpts": {"type": "overlay", "o": "lowerdir=/,upperdir=/tmp,workdir=/tmp", "device": "overlay"}}),
+    "tmpfs volume with a bind": ("POST /volumes/create", {"Name": "vt", "DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": "bind"}}),
+    "volume driver": ("POST /volumes/create", {"Name": "vx", "Driver": "other"}),
+    "volume of that name": ("POST /volumes/create", {"Name": "{v}"}),
+    "volume of claudy's name": ("POST /volumes/create", {"Name": "claudy-home-x"}),
+    "volume with claudy's label": ("POST /volumes/create", {"Name": "vl", "Labels": {"claudy.project": "x"}}),
+    "cluster volume": ("POST /volumes/create", {"Name": "vc", "ClusterVolumeSpec": {"Group": "x"}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "body"), RAW.values(), ids=RAW)
+def test_raw(guard: Guard, untouched: Host, line: str, body: dict[str, Any] | None) -> None:
+    own = guard.create().json["Id"] if "{own}" in str(body) else ""
+    names = {
+        "{c}": untouched.container, "{n}": untouched.network, "{v}": untouched.volume,
+        "{t}": untouched.tag.removesuffix(":latest"), "{own}": own,
+    }  # fmt: skip
+    before = made_there(guard)
+    asked = json.dumps([line, body])
+    for mark, name in names.items():
+        asked = asked.replace(mark, name)
+    line, body = json.loads(asked)
+    method, _, target = line.partition(" ")
+    answer = guard.ask(method, target, body)
+    assert answer.status in {400, 403, 404}, answer.body
+    assert made_there(guard) == before
+    if own:
+        guard.cli("rm", own)
+
+
+def made_there(guard: Guard) -> list[set[str]]:
+    """Return the networks and volumes of the engine."""
+    sock = guard.engine.socket
+    networks = {net["Id"] for net in request(sock, "GET", "/networks").json}
+    volumes = request(sock, "GET", "/volumes").json["Volumes"] or []
+    return [networks, {volume["Name"] for volume in volumes}]
+
+
+@pytest.mark.parametrize("how", ["commit", "load", "import", "tag"])
+def test_command_over_a_tag_of_the_host(guard: Guard, untouched: Host, how: str) -> None:
+    full = guard.create().json["Id"]
+    file = guard.project / "over.tar"
+    file.write_bytes(archive(untouched.tag, CONFIG))
+    words = {
+        "commit": ["commit", full, untouched.tag],
+        "load": ["load", "-i", str(file)],
+        "import": ["import", str(file), untouched.tag],
+        "tag": ["tag", "debian:trixie-slim", untouched.tag],
+    }[how]
+    done = guard.cli(*words, check=False)
+    assert done.returncode != 0
+    assert "claudy guard" in done.stderr
+    guard.cli("rm", full)
+
+
+@pytest.mark.parametrize("kind", ["container", "network", "volume", "image", "system"])
+@pytest.mark.parametrize("words", [[], ["--filter", "label!=none"]], ids=["all", "label!="])
+def test_command_prune(guard: Guard, untouched: Host, kind: str, words: list[str]) -> None:
+    """Of what the host has lying about nothing goes."""
+    cli = untouched.engine.cli
+    label = ("--label", "claudy.test=x")
+    stopped = cli("create", *label, "busybox").stdout.strip()
+    volume = cli("volume", "create", *label).stdout.strip()
+    network = cli("network", "create", *label, f"spare-{untouched.network_name}").stdout.strip()
+    more = {"image": ["-a"], "system": ["-a", "--volumes"]}.get(kind, [])
+    if kind == "volume" and untouched.engine.api_version != "1.41":  # where it is not implied
+        more = ["-a"]
+    try:
+        done = guard.cli(kind, "prune", "-f", *more, *words, check=False)
+        assert done.returncode == 0, done.stderr
+        cli("inspect", stopped)
+        cli("volume", "inspect", volume)
+        cli("network", "inspect", network)
+    finally:
+        cli("rm", stopped)
+        cli("volume", "rm", volume)
+        cli("network", "rm", network)
 
 
 ENDPOINTS = [

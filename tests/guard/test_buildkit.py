@@ -20,6 +20,7 @@ from claudy.guard.buildkit.wire import decode, encode
 from claudy.guard.refusal import Denied
 from tests.guard import buildclient
 from tests.guard.conftest import newest_cli
+from tests.guard.raw import request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,15 +172,52 @@ def test_attack(guard: Guard, untouched: Host, words: list[str]) -> None:
 @pytest.mark.parametrize("line", ["RUN --network=host true", "RUN --security=insecure true"])
 @pytest.mark.usefixtures("untouched")
 def test_entitled_step(guard: Guard, line: str) -> None:
+    """Without being allowed to the engine itself refuses it; the guard lets nobody be allowed."""
     text = f"FROM busybox\n{line}\n"
     assert guard.cli("build", "-", input=text, check=False, **ON).returncode != 0
+    allowed = "network.host" if "network" in line else "security.insecure"
+    words = ("buildx", "build", "--allow", allowed, "-")
+    done = guard.cli(*words, input=text, check=False, **ON)
+    assert done.returncode != 0
+    assert "claudy guard" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["du"], ["prune", "-af"]])
+def cached(guard: Guard) -> set[str]:
+    """Return the ids of what the engine's builder has kept."""
+    found = request(guard.engine.socket, "GET", "/system/df").json["BuildCache"]
+    return {entry["ID"] for entry in found or []}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["buildx", "du"], ["buildx", "prune", "-af"], ["builder", "prune", "-af"],
+     ["system", "prune", "-af", "--volumes"]],
+    ids=" ".join,
+)  # fmt: skip
 @pytest.mark.usefixtures("untouched")
 def test_host_wide_calls(guard: Guard, words: list[str]) -> None:
-    done = guard.cli("buildx", *words, check=False, **ON)
-    assert done.returncode != 0 or not done.stdout.strip() or "claudy guard" in done.stderr
+    """What the host has built is in the engine's cache, is not told of, and stays there."""
+    word = secrets.token_hex(4)
+    host = {"DOCKER_HOST": guard.engine.host, **ON["env"]}
+    guard.cli("build", "-q", "-", input=f"FROM busybox\nRUN echo {word} > /x\n", env=host)
+    before = cached(guard)
+    assert before
+    done = guard.cli(*words, check=False, **ON)
+    assert cached(guard) == before
+    assert word not in done.stdout
+    assert not [full for full in before if full in done.stdout]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_host_wide_requests(guard: Guard) -> None:
+    host = {"DOCKER_HOST": guard.engine.host, **ON["env"]}
+    text = f"FROM busybox\nRUN echo {secrets.token_hex(4)} > /x\n"
+    guard.cli("build", "-q", "-", input=text, env=host)
+    before = cached(guard)
+    for query in ("", "?all=1", "?all=true&keep-storage=0"):
+        guard.ask("POST", f"/build/prune{query}")
+    assert cached(guard) == before
+    assert not guard.ask("GET", "/system/df").json["BuildCache"]
 
 
 NAMESPACE = "ns"

@@ -110,7 +110,7 @@ def test_what_ends_the_daemon_is_not_owned_then_either(fresh: Guard) -> None:
     "content", ["", "{", "[]", '{"version": 99}', '{"version": 1, "project": "other"}', "\0" * 100]
 )
 def test_damaged_ledger_closes_the_guard(fresh: Guard, content: str) -> None:
-    fresh.create()
+    full = fresh.create().json["Id"]
     path = fresh.ledger / "ledger.json"
     good = path.read_text()
     path.write_text(content)
@@ -119,7 +119,7 @@ def test_damaged_ledger_closes_the_guard(fresh: Guard, content: str) -> None:
     assert str(path) in answer.message
     assert fresh.create().status == 503
     path.write_text(good)
-    assert fresh.ask("GET", "/containers/json").status == 200
+    assert fresh.ask("GET", f"/containers/{full}/json").status == 200
 
 
 def test_vanished_ledger_closes_the_guard(fresh: Guard) -> None:
@@ -323,6 +323,11 @@ def test_budget(engine: Engine, run_label: str, tmp_path: Path) -> None:
         assert guard.create({"PidsLimit": 51}).status == 403
         assert guard.create({"NanoCpus": 1_000_000_000}).status == 403
         assert guard.ask("POST", f"/containers/{full}/update", {"Memory": 1 << 30}).status == 403
+        for words in (("-m", "128m"), ("--pids-limit", "51"), ("--cpus", "1")):
+            for command in (("create", *words, "busybox"), ("update", *words, full)):
+                done = guard.cli(*command, check=False)
+                assert done.returncode != 0
+                assert "claudy guard" in done.stderr
         guard.cli("start", full)
         unbound = {"CpuQuota": -1, "CpuPeriod": 0, "PidsLimit": -1, "MemorySwap": -1, "Memory": 0}
         guard.ask("POST", f"/containers/{full}/update", unbound)
