@@ -109,6 +109,23 @@ def test_what_is_asked_for_is_named_in_the_question(tmp_path: Path) -> None:
     assert f"{tmp_path}/.claudy.toml set docker, env, as long as" in done.stderr
 
 
+def test_what_the_guard_is_told_is_shown(tmp_path: Path) -> None:
+    """Each setting of the guard with its value and where that is from; the guard is the default."""
+    (tmp_path / ".claudy.toml").write_text("budget_memory = '1g'\nbudget_ports = 3\n")
+    found = json.loads(claudy(tmp_path, "config", "show", "--json").stdout)["settings"]
+    shown = claudy(tmp_path, "config", "show").stdout
+    defaults = {
+        "docker": "guard", "visibility": "all", "guard_runs": "auto", "build_cache": "own",
+        "publish_all": False, "budget_cpus": 0, "budget_pids": 0, "budget_containers": 0,
+    }  # fmt: skip
+    for name, value in defaults.items():
+        assert found[name] == {"value": value, "source": "default"}
+        assert name in shown
+    for name, value in {"budget_memory": 1 << 30, "budget_ports": 3}.items():
+        assert found[name] == {"value": value, "source": str(tmp_path / ".claudy.toml")}
+        assert name in shown
+
+
 def test_where_a_setting_is_from_gives_the_terminal_no_orders(tmp_path: Path) -> None:
     odd = tmp_path / "a\x1b[31mb"
     odd.mkdir()

@@ -78,6 +78,39 @@ def test_nobody_imports_the_command_line() -> None:
     assert all("cli" not in allowed for allowed in MAY.values())
 
 
+NO_SOCKETS = {"asyncio", "h11", "h2", "http", "select", "selectors", "socket", "ssl", "urllib"}
+# What the guard's policy may import of the guard; the relay and the splicing: nothing.
+OF_THE_POLICY = ("policy", "refusal", "strictjson")
+POLICY = ("guard/policy/", "guard/buildkit/policy.py")
+RELAY = ("guard/relay.py", "guard/splice.py")
+
+
+def test_the_guards_policy_knows_no_sockets_and_its_relay_no_policy() -> None:
+    wrong = []
+    seen = set()
+    for name, _, tree in parts():
+        if not name.startswith((*POLICY, *RELAY)):
+            continue
+        seen.add(next(start for start in (*POLICY, *RELAY) if name.startswith(start)))
+        hidden = type_checking_only(tree)
+        for node in ast.walk(tree):
+            if node in hidden or not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            module = getattr(node, "module", None)
+            for found in [module] if module else [alias.name for alias in node.names]:
+                if not found.startswith("claudy."):
+                    bad = name.startswith(POLICY) and found.partition(".")[0] in NO_SOCKETS
+                elif name.startswith(RELAY):
+                    bad = found != "claudy.guard.daemon"  # its own error alone
+                else:
+                    below = found.removeprefix("claudy.guard.").removeprefix("buildkit.")
+                    bad = below.partition(".")[0] not in (*OF_THE_POLICY, "wire", "claudy")
+                if bad:
+                    wrong.append(f"{name}:{node.lineno} {found}")
+    assert seen == {*POLICY, *RELAY}
+    assert not wrong, "\n".join(wrong)
+
+
 def test_only_the_command_line_prints() -> None:
     wrong = []
     for name, part, tree in parts():
