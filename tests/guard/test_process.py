@@ -116,3 +116,15 @@ def test_killed_guard_is_started_again_and_closed_meanwhile(inside: Inside) -> N
         os.kill(int(noted.read_text()), signal.SIGKILL)
         # Nothing else listens there: either nobody answers, or the next guard does.
         wait_for(shell.has_docker, SECONDS, "another guard")
+
+
+def test_what_is_refused_is_said_and_logged(inside: Inside) -> None:
+    with inside.session() as shell:
+        said = shell.ask("docker run --privileged busybox 2>&1 | tail -n +1 | head -1")
+        assert "claudy guard: HostConfig.Privileged" in said
+        running = inside.claudy.run("logs", "--guard", cwd=inside.project)
+        assert "Privileged" in running.text, running.said
+    ended = inside.claudy.run("logs", "--guard", "-n", "1", cwd=inside.project)
+    assert ended.text.count("\n") == 1, ended.said
+    assert "403 POST" in ended.text
+    assert "Privileged" in ended.text
