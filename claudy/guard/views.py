@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from claudy.guard.removal import AUTO
@@ -63,8 +64,7 @@ def inspected(found: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     if record.get(AUTO):
         host["AutoRemove"] = True
     _show_health(found.get("State") or {})
-    sources = record.get("sources") or {}
-    found["Mounts"] = [_mount(mount, sources) for mount in found.get("Mounts") or []]
+    found["Mounts"] = _mounts(found.get("Mounts") or [], record)
     hidden = record.get("hidden") or []
     for where, key in ((host, "PortBindings"), (found.get("NetworkSettings") or {}, "Ports")):
         for port, entries in (where.get(key) or {}).items() if hidden else ():
@@ -109,15 +109,27 @@ def show_inspected_going(found: dict[str, Any], policy: dict[str, Any] | None) -
         found["HostConfig"]["RestartPolicy"] = policy
 
 
-def _mount(mount: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
+def _mounts(found: list[dict[str, Any]], record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return mounts as they were asked for; the daemon has others in their place."""
+    sources = record.get("sources") or {}
+    modes = {}
+    for bind in (record.get("asked") or {}).get("Binds") or []:
+        _, target, *mode = f"{bind}:".split(":")
+        modes[posixpath.normpath(target)] = mode[0] if mode else ""
+    return [_mount(mount, sources, modes) for mount in found]
+
+
+def _mount(mount: dict[str, Any], sources: dict[str, str], modes: dict[str, str]) -> dict[str, Any]:
     target = mount.get("Destination", "")
+    if target in modes:
+        mount = {**mount, "Mode": modes[target]}
     if target not in sources:
         return mount
     return {
         "Type": "bind",
         "Source": sources[target],
         "Destination": target,
-        "Mode": "" if mount.get("RW", True) else "ro",
+        "Mode": modes.get(target, ""),
         "RW": mount.get("RW", True),
         "Propagation": "rprivate",
     }
@@ -128,8 +140,7 @@ def listed_container(entry: dict[str, Any], ledger: Ledger) -> dict[str, Any]:
     record = ledger.get("containers", entry["Id"])
     if record is not None:
         entry["Labels"] = without_own_labels(entry.get("Labels"))
-        sources = record.get("sources") or {}
-        entry["Mounts"] = [_mount(mount, sources) for mount in entry.get("Mounts") or []]
+        entry["Mounts"] = _mounts(entry.get("Mounts") or [], record)
         if hidden := record.get("hidden"):
             entry["Ports"] = [
                 port

@@ -458,8 +458,7 @@ def test_sdk(guard: Guard, hosts: tuple[str, str]) -> None:
             try:
                 one.reload()
                 found += [one.status, one.attrs["HostConfig"]["Binds"]]
-                # The library writes `rw`, which the daemon repeats; the guard says nothing, as -v.
-                found.append([{**mount, "Mode": ""} for mount in one.attrs["Mounts"]])
+                found.append(one.attrs["Mounts"])
                 found.append(tuple(one.exec_run("sh -c 'echo o; echo e >&2; exit 2'", demux=True)))
                 bits, about = one.get_archive("/etc/passwd")
                 found += [b"".join(bits), about["name"], about["size"]]
