@@ -104,13 +104,11 @@ class Exchange:
             raise refused("the filters are not an object")
         found = {}
         for key, values in parsed.items():
-            names = (
-                [k for k, on in values.items() if on is True]
-                if isinstance(values, dict)
-                else values
-            )
             if key not in allowed:
                 raise refused(f"the filter {key[:40]!r} is not known here", "Leave it out.")
+            # What is false there means one thing for the daemon here, and another there.
+            on = isinstance(values, dict) and all(value is True for value in values.values())
+            names = list(values) if on else values
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise refused(f"the filter {key} is malformed")
             found[key] = names

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,9 +29,9 @@ from claudy.guard.target import parse
 from tests.guard.raw import exchange, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from tests.guard.conftest import Guard
+    from tests.guard.conftest import Guard, Host
 
 CASES = int(os.environ.get("CLAUDY_FUZZ_CASES", "150"))
 LIMITS = settings(
@@ -324,16 +325,86 @@ def test_rules_never_break(found: tuple[Any, Any]) -> None:
     assert rule(checked, Nobody()) == checked
 
 
+WORDS = st.sampled_from(
+    ["", "0", "1", "true", "True", "2", "-1", "x", "running", "created", "exited", "busybox", "fuzz", "fuzz=1", "fuzz=2",
+     "fuzz-one", "/fuzz-one", "^/?fuzz", ".*", "(", "bridge", "none", "80", "80/tcp", "[]", "\0", "\u017f", "claudy.project"]
+)  # fmt: skip
+FILTER_NAMES = st.sampled_from(
+    ["id", "name", "status", "ancestor", "label", "exited", "volume", "network", "publish", "expose", "health", "is-task",
+     "since", "before", "Label", "label!", "isolation", "x", ""]
+)  # fmt: skip
+FILTERS = st.dictionaries(
+    FILTER_NAMES,
+    st.lists(WORDS, max_size=3) | st.dictionaries(WORDS, st.booleans(), max_size=2) | WORDS,
+    max_size=3,
+).map(json.dumps)
+PAIRS = st.one_of(
+    st.tuples(st.sampled_from(["all", "limit", "size", "since", "before", "All", "x"]), WORDS),
+    st.tuples(st.sampled_from(["filters", "filters", "FILTERS"]), FILTERS | WORDS),
+)
+
+
+@pytest.fixture(scope="module")
+def listed(guard: Guard, host: Host) -> Iterator[None]:
+    """Have containers of the project's, beside the host's, that lists tell apart."""
+    assert host.container
+    guard.cli("create", "--name", "fuzz-one", "--label", "fuzz=1", "busybox")
+    guard.cli(
+        "run",
+        "-d",
+        "--name",
+        "fuzz-two",
+        "--label",
+        "fuzz=2",
+        "--expose",
+        "80",
+        "busybox",
+        "sleep",
+        "1000",
+    )
+    yield
+    guard.cli("rm", "-f", "fuzz-one", "fuzz-two")
+
+
+@LIMITS
+@pytest.mark.usefixtures("listed")
+@given(st.lists(PAIRS, max_size=4), st.booleans())
+def test_lists_are_what_the_daemon_takes_the_query_for(
+    guard: Guard, pairs: list[tuple[str, str]], twice: bool
+) -> None:
+    query = urlencode(pairs)
+    target = f"/containers/json?{quote(query, safe='=&') if twice else query}"
+    answer = guard.ask("GET", target)
+    assert answer.status in {200, 400, 403, 404, 500}, answer.body
+    assert "not understood" not in answer.message
+    if answer.status != 200:
+        return
+    raw = request(guard.engine.socket, "GET", target)
+    assert raw.status == 200, raw.body
+    owned = guard.owned()["containers"]
+    shown, there = ([entry["Id"] for entry in one.json] for one in (answer, raw))
+    assert [full for full in shown if full in owned] == [full for full in there if full in owned]
+    assert set(shown) <= set(there)
+
+
 PIECES = st.sampled_from(
     [b"POST", b"GET", b" ", b"/_ping", b"/containers/create", b" HTTP/1.1", b"\r\n", b"\n", b"Host: d", b"Content-Length: 5",
      b"Transfer-Encoding: chunked", b"Connection: Upgrade", b"Upgrade: h2c", b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n", b"\0", b"{}"]
 )  # fmt: skip
 
 
+def containers(guard: Guard) -> set[str]:
+    """Return the ids of all containers that the daemon has."""
+    found = request(guard.engine.socket, "GET", "/containers/json?all=1").json
+    return {entry["Id"] for entry in found}
+
+
 @LIMITS
 @given(st.lists(PIECES, max_size=14).map(b"".join))
 def test_framing_gets_one_answer_at_most(guard: Guard, data: bytes) -> None:
+    before = containers(guard)
     answer = exchange(guard.socket, data, half_close=True)
+    assert containers(guard) == before
     assert answer.status in {0, 101, 200, 400, 403, 404, 408, 413, 431}
     assert b"HTTP/1.1 2" not in answer.body
 
