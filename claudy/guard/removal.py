@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto_remove"
 """Key in a container's record: it is removed here when it ends."""
-CONFLICT = 409
 _OVER = {"exited", "dead"}
-_NEW_WORDS = (1, 44)
 _TRIES, _PAUSE = 5, 1.0
 _PATIENCE = 10.0  # as the daemon has it with one that it kills
 _WITH_VOLUMES = (("v", "1"),)
@@ -113,9 +111,7 @@ class Remover:
         Returns:
             The daemon's status; 409 if it runs.
         """
-        with self._starter.removing("containers", container) as still:
-            if still and self.state_of(container).get("Running"):
-                return CONFLICT
+        with self._starter.removing("containers", container):
             status, _ = self._daemon.json("DELETE", f"/containers/{container}", query)
             return status
 
@@ -130,23 +126,6 @@ class Remover:
         with self._daemon.open("POST", path, query) as answer, contextlib.suppress(OSError):
             answer.sock.settimeout(_PATIENCE)
             answer.response.read()
-
-    def require_stopped(self, container: str) -> None:
-        """Refuse to remove a container that runs, as the daemon does; it stands still just now.
-
-        Raises:
-            Denied: 409.
-        """
-        _, found = self._daemon.json("GET", f"/containers/{container}/json")
-        if not ((found or {}).get("State") or {}).get("Running"):
-            return
-        if self._daemon.newest >= _NEW_WORDS:
-            why = f'cannot remove container "{found["Name"]}": container is running'
-            raise Denied(CONFLICT, f"{why}: stop the container before removing or force remove")
-        why = f"You cannot remove a running container {container}"
-        raise Denied(
-            CONFLICT, f"{why}. Stop the container before attempting removal or force remove"
-        )
 
     def state_of(self, container: str) -> dict[str, Any]:
         """Return a container's state as the daemon describes it; empty: it is gone."""

@@ -151,27 +151,33 @@ class Starter:
                 yield True
 
     @contextlib.contextmanager
-    def removing(self, kind: str, key: str) -> Iterator[bool]:
+    def removing(self, kind: str, key: str) -> Iterator[None]:
         """Hold still who could put links where the daemon removes directories and follows them.
+
+        Not a container that is itself removed: the daemon does that when nothing runs there. One
+        that waits to be restarted can't be paused either.
 
         Args:
             kind: `containers` or `volumes`.
             key: full id or name.
-
-        Yields:
-            Whether they stand still, which the object itself may be among.
 
         Raises:
             Denied: they can't be held still.
         """
         if self._daemon.removes_safely:
             with self.writing():
-                yield False
+                yield
             return
+
+        removed = key if kind == "containers" else ""  # a volume may be called as a container is
+
+        def others() -> list[dict[str, Any]]:
+            return [entry for entry in self._with_access(kind, key) if entry["Id"] != removed]
+
         with self._lock(fcntl.LOCK_EX):
             self._require_thawed()
-            with self._frozen(kind, key, lambda: self._with_access(kind, key)):
-                yield True
+            with self._frozen(kind, key, others):
+                yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

@@ -160,3 +160,13 @@ def test_what_ends_without_a_guard_is_removed_by_the_next(guard: Guard) -> None:
     wait_for(lambda: gone().status == 404, 30, "the removal")
     assert guard.ask("GET", f"/containers/{never}/json").status == 200
     guard.cli("rm", never)
+
+
+def test_what_waits_to_be_restarted_is_removed(guard: Guard) -> None:
+    """It can't be paused, and nothing runs in it."""
+    full = guard.create({"RestartPolicy": {"Name": "on-failure"}}, Cmd=["false"]).json["Id"]
+    guard.cli("start", full)
+    restarts = partial(guard.cli, "inspect", "-f", "{{.RestartCount}}", full)
+    wait_for(lambda: int(restarts().stdout) >= 5, 30, "a longer pause between restarts")
+    assert "restarting" in guard.cli("rm", full, check=False).stderr
+    guard.cli("rm", "-f", full)

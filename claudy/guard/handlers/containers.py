@@ -223,9 +223,7 @@ def remove(x: Exchange) -> None:
         if x.value("force") == "1" and not x.daemon.removes_safely:
             kept.enter_context(services.remover.keeping(container))
             services.remover.end(container)
-        with services.starter.removing("containers", container) as still:
-            if still:
-                services.remover.require_stopped(container)
+        with services.starter.removing("containers", container):
             answer = x.open_locked()
     x.reply(answer)
 
