@@ -31,6 +31,7 @@ AUTO = "auto_remove"
 _OVER = {"exited", "dead"}
 _TRIES, _PAUSE = 5, 1.0
 _PATIENCE = 10.0  # as the daemon has it with one that it kills
+_SETTLING = 3.0
 _WITH_VOLUMES = (("v", "1"),)
 
 
@@ -47,6 +48,8 @@ class Remover:
     def __init__(self, daemon: Daemon, ledger: Ledger, starter: Starter, audit: Audit) -> None:
         self._daemon, self._ledger, self._starter, self._audit = daemon, ledger, starter, audit
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._waiting = 0
+        self._changed = threading.Condition()
 
     def begin(self) -> None:
         """Start to remove what has ended, in a thread."""
@@ -76,7 +79,17 @@ class Remover:
     def ended(self, container: str) -> None:
         """Remove a container soon if it is to be, and has ended."""
         if self.is_taken_over(container):
+            with self._changed:
+                self._waiting += 1
             self._ended.put(container)
+
+    def settle(self) -> None:
+        """Wait, for a while, until what has ended is gone: its name or volume is wanted again.
+
+        The daemon would have removed it almost at once.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, _SETTLING)
 
     def look_at_all(self) -> None:
         """Remove what has ended unseen."""
@@ -147,6 +160,9 @@ class Remover:
                 self._remove_ended(container)
             except Exception as error:  # noqa: BLE001 - a defect here must not end the work
                 self._audit.event(f"defect in removal: {type(error).__name__}: {error}")
+            with self._changed:
+                self._waiting -= 1
+                self._changed.notify_all()
 
     def _remove_ended(self, container: str) -> None:
         """Remove a container that has ended; not one that was never started, or runs again."""

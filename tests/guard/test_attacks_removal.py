@@ -170,3 +170,15 @@ def test_what_waits_to_be_restarted_is_removed(guard: Guard) -> None:
     wait_for(lambda: int(restarts().stdout) >= 5, 30, "a longer pause between restarts")
     assert "restarting" in guard.cli("rm", full, check=False).stderr
     guard.cli("rm", "-f", full)
+
+
+def test_the_name_of_what_has_ended_is_free(guard: Guard) -> None:
+    """As good as at once, as with the daemon."""
+    others = [guard.create({"Binds": ["/workspace:/w"]}).json["Id"] for _ in range(4)]
+    guard.cli("start", *others)
+    words = ("run", "-d", "--rm", "--name", "again", "-v", f"{guard.project}:/w", "-v", "kept:/k")
+    for _ in range(8):
+        guard.cli(*words, "busybox", "sleep", "1000")
+        guard.cli("kill", "again")
+    guard.cli("volume", "rm", "kept")
+    guard.cli("rm", "-f", *others)

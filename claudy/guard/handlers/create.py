@@ -35,6 +35,8 @@ def create(x: Exchange) -> None:
         raise
     name = x.value("name").lstrip("/")
     require_free_name(x, name)
+    if name:
+        x.services.remover.settle()
     host: dict[str, Any] = body.setdefault("HostConfig", {})
     asked = {
         "Binds": host.get("Binds"),

@@ -117,6 +117,7 @@ def inspect_volume(x: Exchange) -> None:
 
 def remove_volume(x: Exchange) -> None:
     """Remove an owned volume."""
+    x.services.remover.settle()
     with x.services.starter.removing("volumes", x.refs["volume"]):
         x.objects.volume(x.refs["volume"])  # the name could become another's until now
         answer = x.open_locked()
