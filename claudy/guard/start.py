@@ -49,7 +49,6 @@ NO_CONTENT = 204
 _THAWED = {204, 404, 409, 500}  # or it was not paused, or is gone
 _NETWORK_FILES = ("HostsPath", "ResolvConfPath", "HostnamePath")
 _FAREWELL = 5.0
-_REMOVAL = 30.0
 _PAUSE, _SHORT = 0.05, 0.005
 _TURN = 1.0
 _TRIES = 20
@@ -174,9 +173,13 @@ class Starter:
         def others() -> list[dict[str, Any]]:
             return [entry for entry in self._with_access(kind, key) if entry["Id"] != removed]
 
+        # The daemon removes them when the container itself is gone.
+        mounted = self._inspected(removed).get("Mounts") or [] if removed else []
+        volumes = [_path("volumes", mount["Name"]) for mount in mounted if mount.get("Name")]
+
         with self._lock(fcntl.LOCK_EX):
             self._require_thawed()
-            with self._frozen(kind, key, others):
+            with self._frozen(kind, key, others, volumes):
                 yield
 
     @contextlib.contextmanager
@@ -343,11 +346,15 @@ class Starter:
 
     @contextlib.contextmanager
     def _frozen(
-        self, kind: str, key: str, chosen: Callable[[], list[dict[str, Any]]]
+        self,
+        kind: str,
+        key: str,
+        chosen: Callable[[], list[dict[str, Any]]],
+        others: list[str] | None = None,
     ) -> Iterator[None]:
         try:
             for tried in range(1, _TRIES + 1):
-                if not (detail := self._freeze(_path(kind, key), chosen())):
+                if not (detail := self._freeze([_path(kind, key), *(others or [])], chosen())):
                     break
                 # It has ended, and may be back at any moment; if it is gone, all is well.
                 self._require_thawed(done=True)
@@ -358,17 +365,17 @@ class Starter:
         finally:
             self._thaw(done=True)
 
-    def _freeze(self, path: str, chosen: list[dict[str, Any]]) -> str:
+    def _freeze(self, paths: list[str], chosen: list[dict[str, Any]]) -> str:
         """Pause containers; return what went wrong.
 
         Args:
-            path: of what the daemon works at meanwhile.
+            paths: of what the daemon works at meanwhile.
             chosen: the containers, as they are listed.
         """
         ours = [entry["Id"] for entry in chosen if self._is_ours(entry)]
         held = {full: self._policy(full) for full in ours}
         with open(self._note, "w", encoding="utf-8") as file:
-            json.dump([path, held], file)
+            json.dump([paths[0], held, paths[1:]], file)
         for full, policy in held.items():
             if policy:
                 status, answer = self._set_policy(full, {"Name": "no"})
@@ -423,22 +430,22 @@ class Starter:
             done: the daemon has answered. To ask again could block: it may wait for who is paused.
         """
         try:
-            path, held = self._noted()
+            paths, held = self._noted()
         except FileNotFoundError:
             return
         except (OSError, ValueError):
-            path, held = "", {}
-        if held and path and not done:
-            with contextlib.suppress(Denied, OSError):
-                self._wait_for(path)
+            paths, held = [], {}
+        if held and not done:
+            for path in paths:
+                with contextlib.suppress(Denied, OSError):
+                    self._wait_for(path)
         if all([self._unpaused(*each) for each in held.items()]):  # noqa: C419 - each of them
             with contextlib.suppress(OSError):
                 os.unlink(self._note)
 
     def _wait_for(self, path: str) -> None:
         """Wait until the daemon is done with an object: it answers then, or it is gone."""
-        until = time.monotonic() + _REMOVAL
-        while time.monotonic() < until:
+        while True:
             _, found = self._daemon.json("GET", path)
             if ((found or {}).get("State") or {}).get("Status") != "removing":
                 return
@@ -449,12 +456,15 @@ class Starter:
         if os.path.exists(self._note):
             raise refused("the project stands still for another request", "Try again.")
 
-    def _noted(self) -> tuple[str, dict[str, Any]]:
+    def _noted(self) -> tuple[list[str], dict[str, Any]]:
         with open(self._note, encoding="utf-8") as file:
-            path, *held = json.load(file)
-        # An older guard noted ids alone.
+            path, *rest = json.load(file)
         path = path if path.startswith("/") else _path("containers", path)
-        return path, held[0] if held and isinstance(held[0], dict) else dict.fromkeys(held)
+        if rest and isinstance(rest[0], dict):
+            held, *others = rest
+            return [path, *(others[0] if others else [])], held
+        # An older guard noted ids alone.
+        return [path], dict.fromkeys(rest)
 
     def _unpaused(self, full: str, policy: dict[str, Any] | None) -> bool:
         try:

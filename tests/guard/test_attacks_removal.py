@@ -5,10 +5,13 @@ Engines built with an older Go follow them (golang/go#52745).
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,7 +23,6 @@ from tests.guard.test_attacks_files import GIVE, TAKE, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.guard.conftest import Guard
 
@@ -160,6 +162,29 @@ def test_what_ends_without_a_guard_is_removed_by_the_next(guard: Guard) -> None:
     wait_for(lambda: gone().status == 404, 30, "the removal")
     assert guard.ask("GET", f"/containers/{never}/json").status == 200
     guard.cli("rm", never)
+
+
+def test_nobody_goes_on_before_the_volumes_are_removed(guard: Guard) -> None:
+    """The guard has died; the daemon removes the container first, its volumes afterwards."""
+    many = "cd /v; for i in $(seq 40); do mkdir $i; (cd $i; seq 1000 | xargs touch); done"
+    full = started(guard, f"{many}; echo ready; sleep 1000", **ANONYMOUS)
+    near = guard.create({"NetworkMode": f"container:{full}"}).json["Id"]
+    guard.cli("start", near)
+    ask = partial(request, guard.engine.socket, "GET")
+    volume = Path(ask(f"/containers/{full}/json").json["Mounts"][0]["Source"])
+    still = ask("/version").json["GoVersion"] < "go1.24"
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(guard.ask, "DELETE", f"/containers/{full}?force=1&v=1")
+        wait_for(lambda: ask(f"/containers/{full}/json").status == 404, 30, "the removal")
+        worker = int(Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text())
+        os.kill(worker, signal.SIGKILL)
+        while volume.exists():
+            paused = ask(f"/containers/{near}/json").json["State"]["Paused"]
+            assert paused is still or not volume.exists()
+        removing.result()
+    running = partial(ask, f"/containers/{near}/json")
+    wait_for(lambda: not running().json["State"]["Paused"], 30, "the next worker")
+    guard.cli("rm", "-f", near)
 
 
 def test_what_waits_to_be_restarted_is_removed(guard: Guard) -> None:
