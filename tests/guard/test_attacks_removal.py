@@ -207,3 +207,37 @@ def test_the_name_of_what_has_ended_is_free(guard: Guard) -> None:
         guard.cli("kill", "again")
     guard.cli("volume", "rm", "kept")
     guard.cli("rm", "-f", *others)
+
+
+def test_what_can_not_be_made_has_nothing_of_another_removed(guard: Guard) -> None:
+    """The daemon removes the volumes of what it can't make, if nobody else has them by then."""
+    engine = guard.engine.socket
+    giver = guard.create(Volumes={"/v": {}}).json["Id"]
+    found = request(engine, "GET", f"/containers/{giver}/json").json
+    volume = found["Mounts"][0]["Name"]
+    # In the image it can be, and where the daemon copies it from it is too long.
+    left = 4095 - len(found["GraphDriver"]["Data"]["UpperDir"])
+    script = (
+        'mkdir "/big"; for (1 .. 4000) { open F, ">/big/a$_" } mkdir($d = "/big/z");'
+        f"$left = {left} - length $d; while ($left > 0) {{ chdir $d or die;"
+        '$n = $left > 252 ? 200 : $left; mkdir($d = "x" x ($n - 1)) or die; $left -= $n }'
+    )
+    made = guard.create(Image="debian:trixie-slim", Cmd=["perl", "-e", script]).json["Id"]
+    guard.cli("start", "-a", made)
+    image = guard.ask("POST", f"/commit?container={made}").json["Id"]
+    wanted = {"VolumesFrom": [giver], "Mounts": [{"Type": "volume", "Target": "/big"}]}
+
+    def volumes() -> int:
+        return len(request(engine, "GET", "/volumes").json["Volumes"])
+
+    before = volumes()
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(guard.create, wanted, Image=image)
+        wait_for(lambda: volumes() > before, 30, "the copy to begin")
+        guard.cli("rm", "-f", giver)
+        assert making.result().status == 500
+    follows = request(engine, "GET", "/version").json["GoVersion"] < "go1.24"
+    assert request(engine, "GET", f"/volumes/{volume}").status == 200 or not follows
+    guard.cli("rm", made)
+    guard.ask("DELETE", f"/images/{quote(image)}")
+    guard.ask("DELETE", f"/volumes/{volume}")

@@ -70,7 +70,7 @@ def create(x: Exchange) -> None:
     _pin_networks(x, body, str(host.get("NetworkMode") or ""))
     query = [pair for pair in x.query if pair[0] != "name"] + ([("name", name)] if name else [])
     record = {"asked": asked, "sources": plan.sources, **published, **taken_over}
-    with counted(x), _copying(x, plan):
+    with counted(x), _copying(x, plan), _giving(x, host):
         require_budget(x, published.get("ports", 0))
         _make(x, body, query, version, record, set(plan.volumes))
 
@@ -94,6 +94,20 @@ def _copying(x: Exchange, plan: mounts.Plan) -> Iterator[None]:
             record = x.ledger.get("volumes", name) or {}
             if not record.get("fresh") or _has_run(x, name):
                 mounts.keep_as_it_is(plan, name)
+        yield
+
+
+@contextlib.contextmanager
+def _giving(x: Exchange, host: dict[str, Any]) -> Iterator[None]:
+    """Have those stay whose volumes a container gets, until it is made.
+
+    If it can't be made after all, the daemon removes its volumes without a name, also what it has
+    from one that is gone by then. Who was handed a directory of that does not stand still.
+    """
+    if not host.get("VolumesFrom") or x.daemon.removes_safely:
+        yield
+        return
+    with x.services.starter.writing():
         yield
 
 
