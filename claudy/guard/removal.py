@@ -52,7 +52,11 @@ class Remover:
         self._changed = threading.Condition()
 
     def begin(self) -> None:
-        """Start to remove what has ended, in a thread."""
+        """Start to remove what has ended, in a thread; also what a guard that died restarted."""
+        with contextlib.suppress(ClaudyError):  # each request says that then
+            for container in self._ledger.keys("containers"):
+                if (self._ledger.get("containers", container) or {}).get(AUTO) is False:
+                    self._mark(container, auto=True)
         threading.Thread(target=self._run, daemon=True).start()
 
     def take_over(self, host: dict[str, Any]) -> dict[str, Any]:

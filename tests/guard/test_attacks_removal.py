@@ -209,6 +209,25 @@ def test_the_name_of_what_has_ended_is_free(guard: Guard) -> None:
     guard.cli("rm", "-f", *others)
 
 
+def test_what_is_restarted_when_the_guard_dies_is_still_removed_in_the_end(guard: Guard) -> None:
+    full = started(guard, "trap '' TERM; echo ready; sleep 1000 & wait; wait", AutoRemove=True)
+    raw = partial(request, guard.engine.socket)
+    path = f"/containers/{full}"
+    with ThreadPoolExecutor(1) as pool:
+        restarting = pool.submit(guard.ask, "POST", f"{path}/restart?t=2")
+        time.sleep(0.5)
+        worker = int(Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text())
+        os.kill(worker, signal.SIGKILL)
+        restarting.result()
+    before = raw("GET", f"{path}/json").json["State"]["StartedAt"]
+    wait_for(
+        lambda: raw("GET", f"{path}/json").json["State"]["StartedAt"] != before, 30, "the restart"
+    )
+    assert guard.ask("GET", f"{path}/json").json["HostConfig"]["AutoRemove"] is True
+    raw("POST", f"{path}/kill")
+    wait_for(lambda: raw("GET", f"{path}/json").status == 404, 30, "the removal")
+
+
 def test_what_can_not_be_made_has_nothing_of_another_removed(guard: Guard) -> None:
     """The daemon removes the volumes of what it can't make, if nobody else has them by then."""
     engine = guard.engine.socket
