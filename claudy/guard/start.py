@@ -170,9 +170,15 @@ class Starter:
 
         removed = key if kind == "containers" else ""  # a volume may be called as a container is
 
-        def others() -> list[dict[str, Any]]:
-            return [entry for entry in self._with_access(kind, key) if entry["Id"] != removed]
+        def others(*states: str) -> list[dict[str, Any]]:
+            found = self._with_access(kind, key, *states)
+            return [entry for entry in found if entry["Id"] != removed]
 
+        with self.writing():
+            # Nobody who has a directory open runs, and who begins to can't get one any more.
+            if not others("paused"):
+                yield
+                return
         # The daemon removes them when the container itself is gone.
         mounted = self._inspected(removed).get("Mounts") or [] if removed else []
         volumes = [_path("volumes", mount["Name"]) for mount in mounted if mount.get("Name")]
@@ -406,9 +412,9 @@ class Starter:
                 return True
         return False
 
-    def _with_access(self, kind: str, key: str) -> list[dict[str, Any]]:
-        """Return what runs of those who can change an object's files."""
-        running = [entry for entry in self._running() if self._is_ours(entry)]
+    def _with_access(self, kind: str, key: str, *states: str) -> list[dict[str, Any]]:
+        """Return what runs, or is in one of further states, of who can change an object's files."""
+        running = [entry for entry in self._running(*states) if self._is_ours(entry)]
         for entry in running:
             if not self._ledger.owns("containers", entry["Id"]):
                 self._circles.join(self._inspected(entry["Id"]))
@@ -476,9 +482,9 @@ class Starter:
             return False
         return status in _THAWED
 
-    def _running(self) -> list[dict[str, Any]]:
+    def _running(self, *states: str) -> list[dict[str, Any]]:
         # What waits to be restarted can't be paused, and may run at any moment.
-        query = [("filters", json.dumps({"status": ["running", "restarting"]}))]
+        query = [("filters", json.dumps({"status": ["running", "restarting", *states]}))]
         _, found = self._daemon.json("GET", "/containers/json", query)
         return found or []
 

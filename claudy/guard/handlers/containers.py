@@ -201,6 +201,10 @@ def hijack(x: Exchange) -> None:
 def update(x: Exchange) -> None:
     """Change a container's resources."""
     body = x.json_body(update_body)
+    policy = (body.get("RestartPolicy") or {}).get("Name")
+    if policy not in {None, "", "no"} and x.services.remover.is_taken_over(x.refs["container"]):
+        why = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        raise Denied(409, f"Cannot update container {x.refs['container']}: {why}")
     if body.get("RestartPolicy") and x.services.starter.must_not_restart(x.refs["container"]):
         body["RestartPolicy"] = {"Name": "no"}
     # Not of what stands still, whose policy comes back, and which less memory would end.
