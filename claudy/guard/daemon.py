@@ -132,7 +132,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self._path = path
         self._offered: tuple[int, int] | None = None
-        self._removes_safely: bool | None = None
+        self._removes_unwatched: bool | None = None
         self._lock = threading.Lock()
 
     def connect(self) -> socket.socket:
@@ -149,7 +149,7 @@ class Daemon:
         except OSError as error:
             sock.close()
             with self._lock:
-                self._offered = self._removes_safely = None  # another version may come back
+                self._offered = self._removes_unwatched = None  # another version may come back
             text = "claudy guard: the Docker daemon does not answer. Start it again on the host."
             raise Denied(503, text) from error
         return sock
@@ -184,19 +184,24 @@ class Daemon:
         return known
 
     @property
-    def removes_safely(self) -> bool:
-        """Whether it follows no link that is put where it removes directories.
+    def removes_unwatched(self) -> bool:
+        """Whether nobody is held still while it removes directories: it follows no links there.
+
+        Or it can't pause anybody, as a rootless one without cgroups, and has its user's rights.
 
         Raises:
             Denied: 503, the daemon does not answer.
         """
         with self._lock:
-            known = self._removes_safely
+            known = self._removes_unwatched
         if known is None:
             _, found = self.json("GET", "/version")
             known = removes_safely(found or {})
+            if not known:
+                _, about = self.json("GET", "/info")
+                known = (about or {}).get("CgroupDriver") == "none"
             with self._lock:
-                self._removes_safely = known
+                self._removes_unwatched = known
         return known
 
     def open(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 AUTO = "auto_remove"
 """Key in a container's record: it is removed here when it ends."""
 _OVER = {"exited", "dead"}
-_TRIES, _PAUSE = 5, 1.0
+_TRIES, _PAUSE, _LATER = 5, 1.0, 30.0
 _PATIENCE = 10.0  # as the daemon has it with one that it kills
 _SETTLING = 3.0
 _WITH_VOLUMES = (("v", "1"),)
@@ -71,7 +71,7 @@ class Remover:
         policy = (host.get("RestartPolicy") or {}).get("Name")
         if not host.get("AutoRemove") or policy not in {None, "", "no"}:
             return {}  # not both: the daemon says so
-        if self._daemon.removes_safely:
+        if self._daemon.removes_unwatched:
             return {}
         host["AutoRemove"] = False
         return {AUTO: True}
@@ -178,6 +178,9 @@ class Remover:
                 why = f"status {self.remove_stopped(container, _WITH_VOLUMES)}"
             except (Denied, ClaudyError, OSError) as error:
                 why = str(getattr(error, "message", error))
-            if tried == _TRIES:
-                self._audit.event(f"{container} could not be removed: {why}")
             time.sleep(_PAUSE if tried > 1 else 0)
+        # Who has asked for it waits for that.
+        self._audit.event(f"{container} could not be removed yet: {why}")
+        later = threading.Timer(_LATER, self.ended, [container])
+        later.daemon = True
+        later.start()

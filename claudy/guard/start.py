@@ -163,7 +163,7 @@ class Starter:
         Raises:
             Denied: they can't be held still.
         """
-        if self._daemon.removes_safely:
+        if self._daemon.removes_unwatched:
             with self.writing():
                 yield
             return

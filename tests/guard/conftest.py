@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engines.roots import root_of
+from tests.engines.shell import wait_for
 from tests.guard.raw import Answer, request
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ class Host:
             "-v", f"{self.volume}:/data", "-e", "PASSWORD=hunter2",
             "busybox", "sh", "-c", "echo started; exec sleep 100000",
         )  # fmt: skip
+        logs = f"/containers/{self.container}/logs?stdout=1"
+        wait_for(lambda: request(engine.socket, "GET", logs).content, 30, "the host's container")
         self.exec = request(
             engine.socket, "POST", f"/containers/{self.container}/exec", {"Cmd": ["true"]}
         ).json["Id"]

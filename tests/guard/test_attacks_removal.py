@@ -57,6 +57,7 @@ def remove_volume(guard: Guard, full: str) -> None:
 
 def prune(guard: Guard, full: str) -> None:
     guard.cli("kill", full)
+    guard.cli("wait", full)
     guard.cli("container", "prune", "-f")
 
 
@@ -247,13 +248,13 @@ def test_what_is_restarted_when_the_guard_dies_is_still_removed_in_the_end(guard
     full = started(guard, "trap '' TERM; echo ready; sleep 1000 & wait; wait", AutoRemove=True)
     raw = partial(request, guard.engine.socket)
     path = f"/containers/{full}"
+    before = raw("GET", f"{path}/json").json["State"]["StartedAt"]
     with ThreadPoolExecutor(1) as pool:
         restarting = pool.submit(guard.ask, "POST", f"{path}/restart?t=2")
         time.sleep(0.5)
         worker = int(Path(f"/proc/{guard.pid}/task/{guard.pid}/children").read_text())
         os.kill(worker, signal.SIGKILL)
         restarting.result()
-    before = raw("GET", f"{path}/json").json["State"]["StartedAt"]
     wait_for(
         lambda: raw("GET", f"{path}/json").json["State"]["StartedAt"] != before, 30, "the restart"
     )

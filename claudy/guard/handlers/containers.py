@@ -224,7 +224,7 @@ def remove(x: Exchange) -> None:
     """Remove a container; its record stays until the next worker, ids never come back."""
     container, services = x.refs["container"], x.services
     with contextlib.ExitStack() as kept:
-        if x.value("force") == "1" and not x.daemon.removes_safely:
+        if x.value("force") == "1" and not x.daemon.removes_unwatched:
             kept.enter_context(services.remover.keeping(container))
             services.remover.end(container)
         with services.starter.removing("containers", container):

@@ -104,7 +104,7 @@ def _giving(x: Exchange, host: dict[str, Any]) -> Iterator[None]:
     If it can't be made after all, the daemon removes its volumes without a name, also what it has
     from one that is gone by then. Who was handed a directory of that does not stand still.
     """
-    if not host.get("VolumesFrom") or x.daemon.removes_safely:
+    if not host.get("VolumesFrom") or x.daemon.removes_unwatched:
         yield
         return
     with x.services.starter.writing():
