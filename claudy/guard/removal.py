@@ -114,8 +114,9 @@ class Remover:
             self.ended(container)
 
     def remove_unstarted(self, container: str) -> None:
-        """Remove a container whose start has failed, if it goes when it ends."""
-        if self.is_taken_over(container):
+        """Remove a container that is not started after all, if it goes when it ends."""
+        host = self._inspected(container).get("HostConfig") or {}
+        if host.get("AutoRemove") or self.is_taken_over(container):
             self.remove_stopped(container, _WITH_VOLUMES)
 
     def remove_stopped(self, container: str, query: tuple[tuple[str, str], ...] = ()) -> int:
@@ -144,10 +145,10 @@ class Remover:
             answer.sock.settimeout(_PATIENCE)
             answer.response.read()
 
-    def state_of(self, container: str) -> dict[str, Any]:
-        """Return a container's state as the daemon describes it; empty: it is gone."""
+    def _inspected(self, container: str) -> dict[str, Any]:
+        """Return a container as the daemon describes it; empty: it is gone."""
         _, found = self._daemon.json("GET", f"/containers/{container}/json")
-        return (found or {}).get("State") or {}
+        return found or {}
 
     def _mark(self, container: str, *, auto: bool) -> None:
         def step(data: dict[str, Any]) -> None:
@@ -172,8 +173,8 @@ class Remover:
         """Remove a container that has ended; not one that was never started, or runs again."""
         for tried in range(1, _TRIES + 1):
             try:
-                over = self.state_of(container).get("Status") in _OVER
-                if not over or not self.is_taken_over(container):
+                state = self._inspected(container).get("State") or {}
+                if state.get("Status") not in _OVER or not self.is_taken_over(container):
                     return
                 why = f"status {self.remove_stopped(container, _WITH_VOLUMES)}"
             except (Denied, ClaudyError, OSError) as error:

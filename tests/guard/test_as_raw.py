@@ -175,7 +175,7 @@ def test_commands_in_a_container(both: Both) -> None:
 
 @pytest.mark.parametrize("how", ["run", "exec"])
 def test_terminal(both: Both, how: str) -> None:
-    """Also what the terminal is shown; `test_clients.py` has the size alone."""
+    """Its size, also when that changes, what it shows, and how it ends."""
     import pexpect
 
     def act(side: Side) -> Any:

@@ -67,30 +67,6 @@ def timeless(text: str) -> str:
     return re.sub(r'time="[^"]*"', "time", text)
 
 
-def test_terminal_with_resize(guard: Guard) -> None:
-    import pexpect
-
-    child = pexpect.spawn(
-        newest_cli(),
-        ["run", "--rm", "-it", "busybox", "sh"],
-        env=guard.environment,
-        dimensions=(31, 97),
-        timeout=30,
-        encoding="utf-8",
-    )
-    child.expect_exact("/ # ")
-    child.sendline("stty size; echo d''one")
-    child.expect_exact("31 97")
-    child.expect_exact("done")
-    child.setwinsize(41, 101)
-    child.sendline("until [ \"$(stty size)\" = '41 101' ]; do :; done; echo re''sized")
-    child.expect_exact("resized")
-    child.sendline("exit 6")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert (child.exitstatus, child.signalstatus) == (6, None)
-
-
 @pytest.fixture
 def sdk(guard: Guard) -> Any:
     import importlib

@@ -95,14 +95,11 @@ def start(x: Exchange) -> None:
     except (Denied, ClaudyError):
         # As the daemon does when it can't start one; `docker run` waits for that.
         x.services.remover.remove_unstarted(container)
-        _, found = x.daemon.json("GET", f"/containers/{container}/json")
-        if ((found or {}).get("HostConfig") or {}).get("AutoRemove"):
-            x.daemon.json("DELETE", f"/containers/{container}", [("v", "1")])
         raise
     if answer is None:
         x.client.answer(NOT_MODIFIED, b"", head=True)
         return
-    if answer.status >= BAD_REQUEST:
+    if answer.status >= BAD_REQUEST and x.services.remover.is_taken_over(container):
         x.services.remover.remove_unstarted(container)
     _reply_started(x, answer)
 
